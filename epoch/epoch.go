@@ -21,6 +21,16 @@ type Seconds int64
 // Millis is an instant in whole milliseconds since 1970-01-01T00:00:00Z.
 type Millis int64
 
+// Micros is an instant in whole microseconds since 1970-01-01T00:00:00Z, the form
+// in which the store keeps instants that no wire gives a text of its own.
+type Micros int64
+
+// MicrosOf returns t cut to the microsecond.
+func MicrosOf(t time.Time) Micros { return Micros(t.UnixMicro()) }
+
+// Time returns the instant in UTC.
+func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
+
 // SecondsOf returns t cut to the second.
 func SecondsOf(t time.Time) Seconds { return Seconds(t.Unix()) }
 
