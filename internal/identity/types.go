@@ -23,7 +23,7 @@ type Options map[string]json.RawMessage
 type Project struct {
 	ID          string
 	Name        string
-	Description string
+	Description *string // nil is shown as null
 	DomainID    string
 	ParentID    string
 	IsDomain    bool
@@ -43,6 +43,8 @@ type User struct {
 	Options          Options
 	Extra            Extra
 	CreatedAt        time.Time
+	// LastActiveAt is when the user last proved who they are; zero is never.
+	LastActiveAt time.Time
 	// PasswordExpiresAt is when the current password expires; zero is never.
 	PasswordExpiresAt time.Time
 }
@@ -76,7 +78,7 @@ type Failures struct {
 type Group struct {
 	ID          string
 	Name        string
-	Description string
+	Description *string // nil is shown as null
 	DomainID    string
 	Extra       Extra
 }
@@ -86,11 +88,14 @@ type Group struct {
 type Role struct {
 	ID          string
 	Name        string
-	DomainID    string // empty: global
-	Description string
+	DomainID    string  // empty: global
+	Description *string // nil is shown as null
 	Options     Options
 	Extra       Extra
 }
+
+// An Implication makes every holder of the prior role a holder of the implied one.
+type Implication struct{ PriorID, ImpliedID string }
 
 // An Actor is whom a role is assigned to: exactly one field is set.
 type Actor struct{ UserID, GroupID string }
@@ -111,14 +116,13 @@ type Assignment struct {
 	Inherited bool
 }
 
-// A Service is an entry of the catalogue.
+// A Service is an entry of the catalogue. Its description is an extra attribute.
 type Service struct {
-	ID          string
-	Type        string
-	Name        string
-	Description string
-	Enabled     bool
-	Extra       Extra
+	ID      string
+	Type    string
+	Name    string
+	Enabled bool
+	Extra   Extra
 }
 
 // The interfaces that an endpoint can offer.
@@ -129,14 +133,13 @@ const (
 )
 
 // An Endpoint is an address of a service. URL may hold substitutions such as
-// $(project_id)s.
+// $(project_id)s. Its name and description are extra attributes.
 type Endpoint struct {
 	ID        string
 	ServiceID string
 	Interface string
 	URL       string
 	RegionID  string // empty: none
-	Name      string
 	Enabled   bool
 	Extra     Extra
 }
