@@ -50,7 +50,9 @@ type Reader interface {
 	// Roles returns every role, global and domain-specific.
 	Roles(ctx context.Context) ([]Role, error)
 	FindRoles(ctx context.Context, q Query) ([]Role, error)
-	Implications(ctx context.Context) ([]Implication, error)
+	// Implications returns the roles that each role implies directly, by the
+	// id of the role that implies them.
+	Implications(ctx context.Context) (map[string][]string, error)
 	// AssignmentsOf returns every role given to the user or to one of the
 	// groups.
 	AssignmentsOf(ctx context.Context, userID string, groupIDs []string) ([]Assignment, error)
@@ -72,9 +74,10 @@ type Reader interface {
 	// TrustsMadeFrom returns the trusts redelegated directly from the trust.
 	TrustsMadeFrom(ctx context.Context, trustID string) ([]Trust, error)
 
-	// RevocationEvents returns those recorded at or after an instant, oldest
-	// first.
-	RevocationEvents(ctx context.Context, since time.Time) ([]RevocationEvent, error)
+	// RevocationEvents returns every event kept, oldest first.
+	RevocationEvents(ctx context.Context) ([]RevocationEvent, error)
+	// RevocationEventsSince returns those recorded at or after an instant.
+	RevocationEventsSince(ctx context.Context, since time.Time) ([]RevocationEvent, error)
 }
 
 // A Tx reads and writes in one transaction, which commits as a whole when the

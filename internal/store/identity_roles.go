@@ -47,12 +47,16 @@ func (r identityReads) FindRoles(ctx context.Context, q identity.Query) ([]ident
 }
 
 // Implications implements [identity.Reader].
-func (r identityReads) Implications(ctx context.Context) ([]identity.Implication, error) {
+func (r identityReads) Implications(ctx context.Context) (map[string][]string, error) {
+	out := map[string][]string{}
 	s := selectFrom(`SELECT prior_role_id, implied_role_id FROM implied_roles ORDER BY prior_role_id, implied_role_id`)
-	return collect(ctx, r.q, s, func(row scanner) (i identity.Implication, err error) {
-		err = row.Scan(&i.PriorID, &i.ImpliedID)
-		return i, err
+	_, err := collect(ctx, r.q, s, func(row scanner) (struct{}, error) {
+		var prior, implied string
+		err := row.Scan(&prior, &implied)
+		out[prior] = append(out[prior], implied)
+		return struct{}{}, err
 	})
+	return out, err
 }
 
 const (

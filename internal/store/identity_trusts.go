@@ -117,7 +117,12 @@ const eventColumns = `id, audit_id, audit_chain_id, user_id, project_id, domain_
 	access_token_id, expires_at, issued_before, revoked_at`
 
 // RevocationEvents implements [identity.Reader].
-func (r identityReads) RevocationEvents(ctx context.Context, since time.Time) ([]identity.RevocationEvent, error) {
+func (r identityReads) RevocationEvents(ctx context.Context) ([]identity.RevocationEvent, error) {
+	return r.RevocationEventsSince(ctx, time.Time{})
+}
+
+// RevocationEventsSince implements [identity.Reader].
+func (r identityReads) RevocationEventsSince(ctx context.Context, since time.Time) ([]identity.RevocationEvent, error) {
 	s := selectFrom(`SELECT %s FROM revocation_events`, eventColumns)
 	if !since.IsZero() {
 		s.where("revoked_at >= %s", int64(epoch.MicrosOf(since)))
