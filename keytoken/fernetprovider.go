@@ -1,0 +1,35 @@
+package keytoken
+
+import (
+	"symbolon/fernet"
+	"symbolon/token"
+)
+
+// A fernetProvider carries claims in Fernet tokens.
+type fernetProvider struct {
+	keys  Keyring
+	codec *codec
+}
+
+func (p *fernetProvider) mint(c *Claims) (string, error) {
+	payload, err := p.codec.appendPayload(make([]byte, 0, 256), c, float64(c.ExpiresAt))
+	if err != nil {
+		return "", err
+	}
+	return p.keys.Ring().Seal(c.IssuedAt, payload)
+}
+
+func (p *fernetProvider) decode(text string) (Decoded, *token.Rejection) {
+	o, rej := p.keys.Ring().Open(text)
+	if rej != nil {
+		return Decoded{}, rej
+	}
+	return p.codec.decodeToken(o)
+}
+
+func (p *fernetProvider) ready() error {
+	if p.keys.Ring().Empty() {
+		return fernet.ErrNoKeys
+	}
+	return nil
+}
