@@ -142,7 +142,9 @@ func isAuditID(id string) bool {
 
 // refuse makes a rejection of the token.
 func (d *Decoded) refuse(reason token.Reason, detail string) *token.Rejection {
-	return &token.Rejection{Reason: reason, Kind: token.Identity, KeyID: d.keyID, Detail: detail}
+	return &token.Rejection{
+		Reason: reason, Kind: token.Identity, KeyID: d.keyID, Detail: detail, IssuedAt: shown(d.claims.IssuedAt),
+	}
 }
 
 // judge notes what makes a token unacceptable at any time although it could be

@@ -103,3 +103,7 @@ func (c *Claims) Layout() Version {
 	}
 	return Unscoped
 }
+
+// TimeText writes an instant as every time of an identity token is written:
+// whole seconds with six zeros after the point, in UTC.
+func TimeText(s epoch.Seconds) string { return s.Time().Format("2006-01-02T15:04:05.000000Z") }

@@ -154,7 +154,7 @@ func (v *Verified) Identity() Identity { return v.d.id }
 func (t *Tokens) Verify(text string, now time.Time, o Options) (Verified, *token.Rejection) {
 	d, rej := t.Decode(text)
 	if rej != nil {
-		rej.Now = now
+		rej.Now, rej.Leeway = now, t.limits.Leeway
 		return Verified{}, rej
 	}
 	return d.Check(now, o)
