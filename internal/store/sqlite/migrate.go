@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+
+	"symbolon/internal/store/migrations"
+	"symbolon/internal/store/sqltext"
+)
+
+// Migrate brings the file in dir up to the newest schema while nobody else has it
+// open. The error's class is Busy when somebody has: a process that started at the
+// same moment, or an older one that still runs.
+func Migrate(ctx context.Context, dir string) error {
+	path, err := prepareFile(dir)
+	if err != nil {
+		return err
+	}
+	q := url.Values{}
+	for _, p := range []string{"busy_timeout(500)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"} {
+		q.Add("_pragma", p)
+	}
+	db, err := sql.Open("sqlite", uri(path)+"&"+q.Encode())
+	if err != nil {
+		return classify(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // the lock belongs to a connection
+	db.SetMaxIdleConns(1)
+	db.SetConnMaxIdleTime(0)
+	if err := migrations.Up(ctx, db, sqltext.SQLite, nil); err != nil {
+		return classify(err)
+	}
+	return classify(db.Close())
+}
+
+// Foreign reports whether the file holds tables of another program, and that
+// program's application id.
+func (e *Engine) Foreign(ctx context.Context) (id int64, foreign bool, err error) {
+	if err := e.writer.first(ctx, "PRAGMA application_id", nil).Scan(&id); err != nil {
+		return 0, false, err
+	}
+	if id == ApplicationID {
+		return id, false, nil
+	}
+	var tables int64
+	err = e.writer.first(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> $1",
+		[]any{migrations.Table}).Scan(&tables)
+	return id, tables > 0, err
+}
