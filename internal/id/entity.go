@@ -27,8 +27,8 @@ func ParseEntity(s string) (Entity, error) {
 	if normalASCII(s) {
 		return Entity(s), nil
 	}
-	if !utf8.ValidString(s) {
-		return "", errs.E(errs.Invalid, "entity URI must be valid Unicode text")
+	if !ValidText(s) {
+		return "", errs.E(errs.Invalid, "entity URI must be valid Unicode text without U+0000")
 	}
 	t := strip(s)
 	if t == "" {
@@ -77,11 +77,14 @@ func formal(s string) (authority, kind, rest string, ok bool) {
 	return authority, kind, rest, true
 }
 
-// normalASCII reports whether s is non-empty and certainly normalised: ASCII
-// without capitals and without white space. Most entities are.
+// ValidText reports whether every engine can hold s as text: UTF-8 without U+0000.
+func ValidText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// normalASCII reports whether s is non-empty and certainly normalised: printable
+// ASCII without capitals and blanks. Most entities are.
 func normalASCII(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' && space(rune(c)) || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+		if c := s[i]; c <= ' ' || c >= 'A' && c <= 'Z' || c >= 0x7F {
 			return false
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"symbolon/internal/errs"
 	"symbolon/internal/id"
@@ -179,6 +178,7 @@ func TestEntityBounds(t *testing.T) {
 		"too long once in lower":    strings.Repeat("\u0130", id.MaxEntityLen/2),
 		"not Unicode text":          "user:\xff",
 		"a surrogate's three bytes": "user:\xed\xa0\x80",
+		"U+0000":                    "user:a\x00b",
 	} {
 		if e, err := id.ParseEntity(s); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: ParseEntity = %q, %v, want an error of kind invalid", name, e, err)
@@ -290,7 +290,7 @@ func FuzzEntity(f *testing.F) {
 			}
 			return
 		}
-		if e == "" || len(e) > id.MaxEntityLen || !utf8.ValidString(string(e)) {
+		if e == "" || len(e) > id.MaxEntityLen || !id.ValidText(string(e)) {
 			t.Fatalf("ParseEntity(%+q) = %+q", s, e)
 		}
 		if again, err := id.ParseEntity(string(e)); err != nil || again != e {
