@@ -84,7 +84,7 @@ type Reader interface {
 // function that was given it returns nil, and may be run twice before it does.
 // Creating what exists is an error of kind Conflict and changing what does not
 // one of kind NotFound, both with the protocol's message. Rules that need more
-// than one row are [Service]'s, not the store's.
+// than one row are [Directory]'s, not the store's.
 type Tx interface {
 	Reader
 
