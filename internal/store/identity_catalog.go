@@ -166,7 +166,7 @@ func (t identityTx) CreateRegion(ctx context.Context, r identity.Region) error {
 	}
 	_, err = t.q.Exec(ctx, `INSERT INTO regions (id, parent_region_id, description, extra) VALUES ($1, $2, $3, $4)`,
 		r.ID, null(r.ParentID), r.Description, extra)
-	return duplicate(err, "region", "Duplicate ID, "+r.ID)
+	return duplicate(err, "region", "Duplicate ID, "+r.ID+".")
 }
 
 // UpdateRegion implements [identity.Tx].

@@ -82,6 +82,8 @@ const closeTimeout = 10 * time.Second
 
 // A Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
+	identityReads // answered from committed state, by any reader
+
 	eng     engine
 	dialect sqltext.Dialect
 	now     func() time.Time
@@ -121,6 +123,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		eng: eng, dialect: d, now: o.Now, log: o.Log,
 		batch: o.Batch, queue: make(chan *job, o.Queue), stopped: make(chan struct{}),
+		identityReads: identityReads{q: eng.Reader()},
 	}
 	var st nodeState
 	if err := st.scan(eng.Reader().QueryRow(ctx, nodeStateQuery)); err != nil {
