@@ -152,10 +152,10 @@ func scanText(row scanner) (s string, err error) {
 
 // IsMember implements [identity.Reader].
 func (r identityReads) IsMember(ctx context.Context, userID, groupID string) (bool, error) {
-	return exists(r.q.QueryRow(ctx, `SELECT 1 FROM group_members WHERE user_id = $1 AND group_id = $2`, userID, groupID))
+	return anyRow(r.q.QueryRow(ctx, `SELECT 1 FROM group_members WHERE user_id = $1 AND group_id = $2`, userID, groupID))
 }
 
-func exists(row scanner) (bool, error) {
+func anyRow(row scanner) (bool, error) {
 	var n int64
 	err := row.Scan(&n)
 	if errors.Is(err, ErrNoRows) {
