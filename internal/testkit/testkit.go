@@ -1,0 +1,36 @@
+// Package testkit is what tests of several packages share.
+//
+// Three variables of the environment shape a test run, and only this package reads
+// them. SYMBOLON_SOAK=1 is the one switch of all longer campaigns: more seeds, more
+// rounds, bigger figures. CI=true, as CI services set it, asks for the middle
+// measure and turns what is skipped for want of a tool into a failure where the tool
+// is required. SYMBOLON_REQUIRE_POSTGRES=1 makes a missing PostgreSQL a failure.
+package testkit
+
+import "os"
+
+// Soak reports whether the longer campaigns run: SYMBOLON_SOAK=1.
+func Soak() bool { return on("SYMBOLON_SOAK") }
+
+// CI reports whether the run is the one that decides: CI=true.
+func CI() bool { return on("CI") }
+
+// RequirePostgres reports whether a test may not do without a PostgreSQL server:
+// SYMBOLON_REQUIRE_POSTGRES=1.
+func RequirePostgres() bool { return on("SYMBOLON_REQUIRE_POSTGRES") }
+
+// Rounds chooses how often a campaign repeats in a plain run, in CI and in a soak.
+func Rounds(plain, ci, soak int) int {
+	switch {
+	case Soak():
+		return soak
+	case CI():
+		return ci
+	}
+	return plain
+}
+
+func on(name string) bool {
+	v := os.Getenv(name)
+	return v != "" && v != "0" && v != "false"
+}
