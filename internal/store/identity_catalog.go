@@ -137,7 +137,7 @@ func (t identityTx) CreateEndpoint(ctx context.Context, e identity.Endpoint) err
 		return err
 	}
 	_, err = t.q.Exec(ctx, `INSERT INTO endpoints (id, service_id, interface, url, region_id, enabled, extra) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		e.ID, e.ServiceID, e.Interface, e.URL, null(e.RegionID), e.Enabled, extra)
+		e.ID, e.ServiceID, e.Interface, e.URL, orNull(e.RegionID), e.Enabled, extra)
 	return duplicate(err, "endpoint", "Duplicate entry found with ID "+e.ID)
 }
 
@@ -148,7 +148,7 @@ func (t identityTx) UpdateEndpoint(ctx context.Context, e identity.Endpoint) err
 		return err
 	}
 	n, err := t.q.Exec(ctx, `UPDATE endpoints SET service_id = $2, interface = $3, url = $4, region_id = $5, enabled = $6, extra = $7 WHERE id = $1`,
-		e.ID, e.ServiceID, e.Interface, e.URL, null(e.RegionID), e.Enabled, extra)
+		e.ID, e.ServiceID, e.Interface, e.URL, orNull(e.RegionID), e.Enabled, extra)
 	return changed(n, err, "endpoint", e.ID)
 }
 
@@ -165,7 +165,7 @@ func (t identityTx) CreateRegion(ctx context.Context, r identity.Region) error {
 		return err
 	}
 	_, err = t.q.Exec(ctx, `INSERT INTO regions (id, parent_region_id, description, extra) VALUES ($1, $2, $3, $4)`,
-		r.ID, null(r.ParentID), r.Description, extra)
+		r.ID, orNull(r.ParentID), r.Description, extra)
 	return duplicate(err, "region", "Duplicate ID, "+r.ID+".")
 }
 
@@ -176,7 +176,7 @@ func (t identityTx) UpdateRegion(ctx context.Context, r identity.Region) error {
 		return err
 	}
 	n, err := t.q.Exec(ctx, `UPDATE regions SET parent_region_id = $2, description = $3, extra = $4 WHERE id = $1`,
-		r.ID, null(r.ParentID), r.Description, extra)
+		r.ID, orNull(r.ParentID), r.Description, extra)
 	return changed(n, err, "region", r.ID)
 }
 

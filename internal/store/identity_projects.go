@@ -141,7 +141,7 @@ func (t identityTx) CreateProject(ctx context.Context, p identity.Project) error
 	}
 	_, err := t.q.Exec(ctx, `INSERT INTO projects (id, domain_id, parent_id, is_domain, name, description, enabled, options, extra)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		p.ID, null(p.DomainID), null(p.ParentID), p.IsDomain, p.Name, p.Description, p.Enabled, options, extra)
+		p.ID, orNull(p.DomainID), orNull(p.ParentID), p.IsDomain, p.Name, p.Description, p.Enabled, options, extra)
 	if err != nil {
 		return duplicate(err, "project", projectConflict(p))
 	}

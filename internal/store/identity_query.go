@@ -243,8 +243,8 @@ func timeOf(n *int64) time.Time {
 	return epoch.Micros(*n).Time()
 }
 
-// null is a text as a column: NULL when empty.
-func null(s string) *string {
+// orNull is a text as a column: NULL when empty.
+func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}
