@@ -78,6 +78,10 @@ type Reader interface {
 	RevocationEvents(ctx context.Context) ([]RevocationEvent, error)
 	// RevocationEventsSince returns those recorded at or after an instant.
 	RevocationEventsSince(ctx context.Context, since time.Time) ([]RevocationEvent, error)
+	// RevocationEventsAfter returns those of every later revision of identity
+	// state, whichever process made it, oldest first. It misses none, as a
+	// question by time could.
+	RevocationEventsAfter(ctx context.Context, revision uint64) ([]RevocationEvent, error)
 }
 
 // A Tx reads and writes in one transaction, which commits as a whole when the
@@ -149,6 +153,7 @@ type Tx interface {
 	// when none was left; a trust without a limit always has one.
 	ConsumeTrustUse(ctx context.Context, id string) (bool, error)
 
+	// AddRevocation records the event in the next revision of identity state.
 	AddRevocation(ctx context.Context, e RevocationEvent) error
 	// PruneRevocations removes the events recorded before an instant.
 	PruneRevocations(ctx context.Context, before time.Time) error

@@ -188,4 +188,7 @@ type RevocationEvent struct {
 	ExpiresAt     time.Time // zero: not part of the match
 	IssuedBefore  time.Time
 	RevokedAt     time.Time
+	// Revision is the revision of identity state that the event came with. The
+	// store sets it.
+	Revision uint64
 }

@@ -114,7 +114,7 @@ func (t identityTx) ConsumeTrustUse(ctx context.Context, id string) (bool, error
 }
 
 const eventColumns = `id, audit_id, audit_chain_id, user_id, project_id, domain_id, domain_scope_id, role_id, trust_id, consumer_id,
-	access_token_id, expires_at, issued_before, revoked_at`
+	access_token_id, expires_at, issued_before, revoked_at, revision`
 
 // RevocationEvents implements [identity.Reader].
 func (r identityReads) RevocationEvents(ctx context.Context) ([]identity.RevocationEvent, error) {
@@ -128,19 +128,32 @@ func (r identityReads) RevocationEventsSince(ctx context.Context, since time.Tim
 		s.where("revoked_at >= %s", int64(epoch.MicrosOf(since)))
 	}
 	s.sql.WriteString(" ORDER BY revoked_at, id")
-	return collect(ctx, r.q, s, func(row scanner) (e identity.RevocationEvent, err error) {
-		var expires *int64
-		var before, at int64
-		err = row.Scan(&e.ID, &e.AuditID, &e.AuditChainID, &e.UserID, &e.ProjectID, &e.DomainID, &e.DomainScopeID, &e.RoleID, &e.TrustID,
-			&e.ConsumerID, &e.AccessTokenID, &expires, &before, &at)
-		e.ExpiresAt, e.IssuedBefore, e.RevokedAt = timeOf(expires), epoch.Micros(before).Time(), epoch.Micros(at).Time()
-		return e, err
-	})
+	return collect(ctx, r.q, s, scanEvent)
 }
 
-// AddRevocation implements [identity.Tx].
+// RevocationEventsAfter implements [identity.Reader].
+func (r identityReads) RevocationEventsAfter(ctx context.Context, revision uint64) ([]identity.RevocationEvent, error) {
+	s := selectFrom(`SELECT %s FROM revocation_events`, eventColumns)
+	s.where("revision > %s", int64(revision)) // #nosec G115 -- a count of changes
+	s.sql.WriteString(" ORDER BY revision, id")
+	return collect(ctx, r.q, s, scanEvent)
+}
+
+func scanEvent(row scanner) (e identity.RevocationEvent, err error) {
+	var expires *int64
+	var before, at int64
+	err = row.Scan(&e.ID, &e.AuditID, &e.AuditChainID, &e.UserID, &e.ProjectID, &e.DomainID, &e.DomainScopeID, &e.RoleID, &e.TrustID,
+		&e.ConsumerID, &e.AccessTokenID, &expires, &before, &at, &e.Revision)
+	e.ExpiresAt, e.IssuedBefore, e.RevokedAt = timeOf(expires), epoch.Micros(before).Time(), epoch.Micros(at).Time()
+	return e, err
+}
+
+// AddRevocation implements [identity.Tx]. The transaction holds the node's row, so
+// that the revision it ends with is the next one.
 func (t identityTx) AddRevocation(ctx context.Context, e identity.RevocationEvent) error {
-	_, err := t.q.Exec(ctx, `INSERT INTO revocation_events (`+eventColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+	t.tx.TouchIdentity()
+	_, err := t.q.Exec(ctx, `INSERT INTO revocation_events (`+eventColumns+`)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, identity_revision + 1 FROM node_state WHERE id = 1`,
 		e.ID, e.AuditID, e.AuditChainID, e.UserID, e.ProjectID, e.DomainID, e.DomainScopeID, e.RoleID, e.TrustID, e.ConsumerID,
 		e.AccessTokenID, instant(e.ExpiresAt), int64(epoch.MicrosOf(e.IssuedBefore)), int64(epoch.MicrosOf(e.RevokedAt)))
 	return duplicate(err, "revocation_event", "Duplicate entry found with ID "+e.ID)

@@ -188,7 +188,12 @@ CREATE TABLE revocation_events (
     access_token_id {{text}} NOT NULL DEFAULT '',
     expires_at      BIGINT,
     issued_before   BIGINT NOT NULL,
-    revoked_at      BIGINT NOT NULL
+    revoked_at      BIGINT NOT NULL,
+    revision        BIGINT NOT NULL
 );
+
+-- The revision of identity state that an event came with: whoever knows the events
+-- up to one asks for those after it, and no clock takes part.
+CREATE INDEX revocation_events_revision ON revocation_events (revision);
 
 CREATE INDEX revocation_events_revoked ON revocation_events (revoked_at);
