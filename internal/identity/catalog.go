@@ -299,6 +299,9 @@ func CheckURL(url string) error {
 		return errs.E(errs.Invalid, "Invalid input for field/attribute url. Value: %s. %s is too long", url, Quote(url))
 	}
 	invalid := errs.E(errs.Invalid, "Cannot create an endpoint with an invalid URL: %s", url)
+	if strings.ContainsAny(url, "{}") { // no address has them, and templates of other languages do
+		return invalid
+	}
 	for s := url; ; {
 		i := strings.IndexAny(s, "$%")
 		if i < 0 {
