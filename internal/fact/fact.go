@@ -12,28 +12,17 @@
 package fact
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"strings"
 
+	"symbolon/internal/canon"
 	"symbolon/internal/id"
 )
 
-// A Type is the type of a fact's value.
-type Type string
-
-// The types of values.
-const (
-	String   Type = "string"
-	Text     Type = "text"
-	Number   Type = "number"
-	Boolean  Type = "boolean"
-	Datetime Type = "datetime"
-	Ref      Type = "ref"
-	Null     Type = "null"
-)
-
-// Types returns every type, in the wire's order.
-func Types() []Type { return []Type{String, Text, Number, Boolean, Datetime, Ref, Null} }
+// A Type is the type of a fact's value: canon.String and its like.
+type Type = canon.ValueType
 
 // How a value asks to be read: as data, or as an instruction to an agent.
 const (
@@ -148,15 +137,6 @@ func (f *Fact) Expired(now string) bool {
 	return until != nil && *until <= now
 }
 
-// Voice names who speaks: the entity that asserted the fact here, or the peer that
-// sent it. The two never meet, since no entity begins with a blank.
-func (f *Fact) Voice() string {
-	if f.ReceivedFrom != "" {
-		return " " + f.ReceivedFrom
-	}
-	return string(f.AssertedBy)
-}
-
 // A Key is what facts can disagree about. Facts of different gardens never do, so
 // that a garden's content does not show outside it.
 type Key struct {
@@ -184,13 +164,43 @@ func systemName(s string) bool {
 // SystemSource is the source of what the node says itself.
 const SystemSource id.Entity = "system:stigmem"
 
+// A Digest stands for a longer text: the first 16 bytes of its SHA-256.
+type Digest [16]byte
+
+// digest hashes texts so that no two lists of texts meet.
+func digest(parts ...string) (d Digest) {
+	var buf [256]byte
+	b := buf[:0]
+	for _, p := range parts {
+		b = binary.AppendUvarint(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	sum := sha256.Sum256(b)
+	copy(d[:], sum[:])
+	return d
+}
+
+// RelationDigest stands for a relation in index keys.
+func RelationDigest(relation string) Digest { return digest(relation) }
+
+// Digest stands for what the value says.
+func (v Value) Digest() Digest { return digest(string(v.Type), v.V) }
+
+// Voice stands for who speaks: the source, and the entity that asserted the fact
+// here or the peer that sent it.
+func (f *Fact) Voice() Digest {
+	if f.ReceivedFrom != "" {
+		return digest(string(f.Source), "peer", f.ReceivedFrom)
+	}
+	return digest(string(f.Source), "entity", string(f.AssertedBy))
+}
+
 // A Head is the newest fact of one voice about one key, with what decides whether
-// it stands.
+// it stands. Confidence and ValidUntil are the effective ones.
 type Head struct {
 	FactID     id.UUID
-	Source     id.Entity
-	Voice      string
-	Value      Value // InterpretAs is not set
+	Voice      Digest
+	Value      Digest
 	Confidence float64
 	ValidUntil *string
 	HLC        string

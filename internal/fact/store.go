@@ -21,7 +21,9 @@ type Store interface {
 type Reader interface {
 	// Fact returns the fact of that id, whatever its state.
 	Fact(ctx context.Context, tenant id.Tenant, fact id.UUID) (Fact, error)
-	// FactByCID returns the oldest fact with that content id.
+	// Facts returns those of the ids that there are.
+	Facts(ctx context.Context, tenant id.Tenant, ids []id.UUID) (map[id.UUID]Fact, error)
+	// FactByCID returns the newest fact with that content id.
 	FactByCID(ctx context.Context, tenant id.Tenant, cid id.CID) (Fact, error)
 	// History returns up to q.Limit facts of everything that matches q.
 	History(ctx context.Context, q Query, now string) ([]Fact, error)
@@ -44,10 +46,16 @@ type Reader interface {
 // Tx is one transaction of the memory's.
 type Tx interface {
 	Reader
-	// Insert stores a fact. When the tenant has one of the same entity with
-	// the same id or the same non-empty CID already, nothing is stored and
-	// inserted is false.
-	Insert(ctx context.Context, f *Fact) (inserted bool, err error)
+	// Insert stores a fact as the nth, from 0, of its entity with its CID.
+	// When there is an nth already, or a fact with the same id, nothing is
+	// stored and inserted is false. Facts without a CID are all distinct.
+	Insert(ctx context.Context, f *Fact, nth int) (inserted bool, err error)
+	// Latest returns the last of the entity's facts with the CID of f, and
+	// how many there are.
+	Latest(ctx context.Context, f *Fact) (latest Fact, count int, err error)
+	// Head returns the head of f's voice about f's key, and false when the
+	// voice has said nothing about it.
+	Head(ctx context.Context, f *Fact) (Head, bool, error)
 	// Rivals returns the heads that matter to a fact about to become one: the
 	// head of its own voice, if any, and some of those with another value;
 	// and whether the key is known to be disputed.
@@ -68,6 +76,6 @@ type Tx interface {
 
 	// Tick returns the next value of the node's clock.
 	Tick() hlc.HLC
-	// Audit appends to the node's audit chain.
-	Audit(ctx context.Context, e audit.Event) error
+	// Audit appends to the node's audit chain when the transaction commits.
+	Audit(e audit.Event)
 }

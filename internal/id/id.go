@@ -8,8 +8,10 @@ package id
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 
+	"symbolon/epoch"
 	"symbolon/internal/errs"
 )
 
@@ -40,8 +42,9 @@ func (h Hex) String() string { return string(h) }
 type UUID string
 
 // NewUUID returns a new random UUID (RFC 9562, version 4).
-func NewUUID() UUID {
-	u := random4()
+func NewUUID() UUID { return uuidText(random4()) }
+
+func uuidText(u [16]byte) UUID {
 	var b [36]byte
 	hex.Encode(b[0:8], u[0:4])
 	hex.Encode(b[9:13], u[4:6])
@@ -50,6 +53,14 @@ func NewUUID() UUID {
 	hex.Encode(b[24:36], u[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return UUID(b[:])
+}
+
+// NewUUIDAt returns a new UUID whose text sorts by at and is random within the
+// millisecond (RFC 9562, version 7), so that rows keyed by it are stored side by side.
+func NewUUIDAt(at epoch.Millis) UUID {
+	u := random4()
+	binary.BigEndian.PutUint64(u[:8], uint64(at)<<16|uint64(u[6]&0x0f|0x70)<<8|uint64(u[7]))
+	return uuidText(u)
 }
 
 // ParseUUID returns s when it is a UUID of any version in dashed lower-case form.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"symbolon/epoch"
 	"symbolon/internal/errs"
 	"symbolon/internal/id"
 )
@@ -320,5 +321,25 @@ func BenchmarkParseEntity(b *testing.B) {
 		if _, err := id.ParseEntity("stigmem://acme.example/user/alice"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestUUIDsOfLaterInstantsSortLater(t *testing.T) {
+	t.Parallel()
+	at := epoch.Millis(1795300579898)
+	a, b := id.NewUUIDAt(at), id.NewUUIDAt(at+1)
+	for _, u := range []id.UUID{a, b} {
+		if _, err := id.ParseUUID(string(u)); err != nil || u[14] != '7' || !strings.ContainsRune("89ab", rune(u[19])) {
+			t.Errorf("NewUUIDAt = %q, want a UUID of version 7 (%v)", u, err)
+		}
+	}
+	if a >= b {
+		t.Errorf("%q does not sort before %q", a, b)
+	}
+	if got, want := string(a[:13]), "01a20040-da3a"; got != want {
+		t.Errorf("the instant is written %q, want %q", got, want)
+	}
+	if again := id.NewUUIDAt(at); again == a {
+		t.Error("two UUIDs of one instant are equal")
 	}
 }

@@ -83,6 +83,7 @@ const closeTimeout = 10 * time.Second
 // A Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
 	identityReads // answered from committed state, by any reader
+	factReads     // likewise
 
 	eng     engine
 	dialect sqltext.Dialect
@@ -123,7 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		eng: eng, dialect: d, now: o.Now, log: o.Log,
 		batch: o.Batch, queue: make(chan *job, o.Queue), stopped: make(chan struct{}),
-		identityReads: identityReads{q: eng.Reader()},
+		identityReads: identityReads{q: eng.Reader()}, factReads: factReads{q: eng.Reader()},
 	}
 	var st nodeState
 	if err := st.scan(eng.Reader().QueryRow(ctx, nodeStateQuery)); err != nil {
