@@ -84,6 +84,7 @@ const closeTimeout = 10 * time.Second
 type Store struct {
 	identityReads // answered from committed state, by any reader
 	factReads     // likewise
+	peerReads     // likewise
 
 	eng     engine
 	dialect sqltext.Dialect
@@ -125,6 +126,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		eng: eng, dialect: d, now: o.Now, log: o.Log,
 		batch: o.Batch, queue: make(chan *job, o.Queue), stopped: make(chan struct{}),
 		identityReads: identityReads{q: eng.Reader()}, factReads: factReads{q: eng.Reader()},
+		peerReads: peerReads{q: eng.Reader()},
 	}
 	var st nodeState
 	if err := st.scan(eng.Reader().QueryRow(ctx, nodeStateQuery)); err != nil {

@@ -1,0 +1,374 @@
+package federation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"symbolon/internal/errs"
+	"symbolon/internal/id"
+)
+
+// The times of the pull client.
+const (
+	// rescan is how often the peers are looked at for changes made by other
+	// processes: the command line beside this one.
+	rescan = time.Second
+	// firstBackoff and maxBackoff bound the wait after a peer said 429
+	// (Stigmem wire §25.7): 2, 4 … 300 s, each 20 % more or less.
+	firstBackoff = 2 * time.Second
+	maxBackoff   = 300 * time.Second
+	jitterShare  = 0.2
+	// maxRetryAfter bounds how long a peer can ask us to stay away.
+	maxRetryAfter = 15 * time.Minute
+	// maxCorrection bounds how far a token is minted off our own clock for a
+	// peer whose clock differs.
+	maxCorrection = 15 * time.Minute
+)
+
+// Run polls every active peer until ctx ends: one goroutine each, which waits for
+// nobody else, so that a peer that is slow, down or hostile costs only itself. It
+// returns nil at once when federation is not enabled.
+func (s *Service) Run(ctx context.Context) error {
+	if !s.cfg.Enabled {
+		return nil
+	}
+	running := make(map[id.UUID]context.CancelFunc)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer func() {
+		for _, stop := range running {
+			stop()
+		}
+	}()
+	tick := time.NewTicker(rescan)
+	defer tick.Stop()
+	for {
+		peers, err := s.store.Peers(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.log.LogAttrs(ctx, slog.LevelError, "federation.peers_unreadable", slog.String("error", err.Error()))
+		default:
+			active := make(map[id.UUID]bool, len(peers))
+			for _, p := range peers {
+				if p.Status != Active {
+					continue
+				}
+				active[p.ID] = true
+				if running[p.ID] == nil {
+					peerCtx, stop := context.WithCancel(ctx)
+					running[p.ID] = stop
+					all.Go(func() { s.follow(peerCtx, p.ID, p.NodeID) })
+				}
+			}
+			for row, stop := range running {
+				if !active[row] {
+					stop()
+					delete(running, row)
+					s.pulls.forget(row)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// follow polls one peer until ctx ends.
+func (s *Service) follow(ctx context.Context, peer id.UUID, node string) {
+	var st pacing
+	for {
+		err := s.drain(ctx, peer, &st)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := st.next(err, s.cfg.PullInterval, s.jitter)
+		s.report(ctx, peer, node, err, wait, &st)
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// pacing is what one peer's goroutine remembers between polls.
+type pacing struct {
+	failures int // in a row
+	limit    int // facts asked for at once; 0: the configured number
+	// correction is added to our clock in tokens for this peer.
+	correction time.Duration
+	logged     string // the last failure logged, so that each is logged once
+}
+
+// next returns how long to wait after a poll that ended with err.
+func (p *pacing) next(err error, interval time.Duration, jitter func() float64) time.Duration {
+	if err == nil {
+		p.failures = 0
+		return interval
+	}
+	p.failures++
+	backoff := maxBackoff
+	if p.failures <= 8 { // 2 s doubled seven times is 256 s
+		backoff = min(firstBackoff<<(p.failures-1), maxBackoff)
+	}
+	backoff = time.Duration(float64(backoff) * (1 + jitterShare*(2*jitter()-1)))
+	var pe *pullError
+	if errors.As(err, &pe) && pe.status == http429 {
+		return max(backoff, min(pe.retryAfter, maxRetryAfter))
+	}
+	// A peer that is down is tried no less often than one that is up.
+	return min(backoff, max(interval, firstBackoff))
+}
+
+// A pullError is a poll that failed for a reason of the peer's.
+type pullError struct {
+	reason     string // one of a closed set, for logs and metrics
+	status     int
+	retryAfter time.Duration
+	err        error
+}
+
+// The reasons for which a poll fails.
+const (
+	pullUnreachable = "unreachable"
+	pullForbidden   = "address_not_allowed"
+	pullTooLarge    = "page_too_large"
+	pullUnreadable  = "page_unreadable"
+	pullStuck       = "cursor_stuck"
+	pullRefused     = "token_refused"
+	pullBusy        = "too_many_requests"
+	pullStatus      = "unexpected_status"
+	pullIdentity    = "san_mismatch"
+	pullStore       = "store"
+)
+
+func (e *pullError) Error() string {
+	if e.err != nil {
+		return "federation: pull: " + e.reason + ": " + e.err.Error()
+	}
+	return "federation: pull: " + e.reason
+}
+
+func (e *pullError) Unwrap() error { return e.err }
+
+// PullNow reads everything new from one peer, as the pull client does each time,
+// and returns how many facts were offered. It needs an active peer.
+func (s *Service) PullNow(ctx context.Context, peer id.UUID) error {
+	var st pacing
+	return s.drain(ctx, peer, &st)
+}
+
+// drain reads pages until the peer has no more. Each page is stored with its
+// cursor before the next is asked for, with a new token.
+func (s *Service) drain(ctx context.Context, peer id.UUID, st *pacing) error {
+	for {
+		more, err := s.pullPage(ctx, peer, st)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// pullPage reads one page and reports whether the peer has more.
+func (s *Service) pullPage(ctx context.Context, peer id.UUID, st *pacing) (more bool, err error) {
+	p, err := s.store.Peer(ctx, peer)
+	if err != nil {
+		return false, &pullError{reason: pullStore, err: err}
+	}
+	if p.Status != Active {
+		return false, nil
+	}
+	pos, err := s.store.PeerPosition(ctx, peer)
+	if err != nil {
+		return false, &pullError{reason: pullStore, err: err}
+	}
+	q := PullQuery{Cursor: pos.Cursor, Limit: s.cfg.PageLimit}
+	if st.limit > 0 {
+		q.Limit = min(st.limit, q.Limit)
+	}
+	text, err := s.mint(ctx, p, st.correction)
+	if err != nil {
+		return false, err
+	}
+	asked := s.now()
+	r, err := s.remote.Pull(ctx, p.NodeURL, text, q)
+	if err != nil {
+		return false, st.unreached(err, q.Limit)
+	}
+	s.measure(p.NodeID, r, asked, st)
+	if r.Proven && !slices.Contains(r.Identities, p.NodeID) {
+		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+			tx.Audit(s.event("san_mismatch", system, p.NodeID, detail{"node_id": p.NodeID}))
+			return nil
+		})
+		return false, &pullError{reason: pullIdentity, err: err}
+	}
+	if err := replyError(r); err != nil {
+		return false, err
+	}
+	pg, err := decodePage(r.Body, q.Limit)
+	if err != nil {
+		return false, &pullError{reason: pullUnreadable, err: err}
+	}
+	next := pos.Cursor
+	if pg.cursor > next {
+		next = pg.cursor // a cursor that goes back would replay pages for ever
+	}
+	if err := s.ingestPage(ctx, p, pos, pg.facts, next); err != nil {
+		return false, err
+	}
+	if st.limit > 0 {
+		st.limit *= 2
+		if st.limit >= s.cfg.PageLimit {
+			st.limit = 0
+		}
+	}
+	if pg.hasMore && next == pos.Cursor {
+		return false, &pullError{reason: pullStuck}
+	}
+	return pg.hasMore, nil
+}
+
+// unreached turns a transport's error into a poll's, and asks for less at once
+// after a page that was too large.
+func (p *pacing) unreached(err error, limit int) error {
+	switch errs.KindOf(err) {
+	case errs.TooLarge:
+		p.limit = max(limit/2, 1)
+		return &pullError{reason: pullTooLarge, err: err}
+	case errs.Forbidden:
+		return &pullError{reason: pullForbidden, err: err}
+	}
+	return &pullError{reason: pullUnreachable, err: err}
+}
+
+func replyError(r Reply) error {
+	switch r.Status {
+	case http200:
+		return nil
+	case http429:
+		return &pullError{reason: pullBusy, status: r.Status, retryAfter: r.RetryAfter}
+	case http401:
+		return &pullError{reason: pullRefused, status: r.Status, err: errors.New(printable(r.Body))}
+	}
+	return &pullError{reason: pullStatus, status: r.Status, err: errors.New(printable(r.Body))}
+}
+
+// measure notes how far the peer's clock is from ours, and after a refused token
+// mints the next one for the peer's clock. The peer can only spoil what it gets
+// itself: the token names it as audience.
+func (s *Service) measure(node string, r Reply, asked time.Time, st *pacing) {
+	if r.Date.IsZero() {
+		return
+	}
+	const resolution = time.Second
+	middle := asked.Add(s.now().Sub(asked) / 2)
+	ahead := r.Date.Add(resolution / 2).Sub(middle)
+	s.clocks.put(node, Clock{Ahead: ahead, Resolution: resolution, At: s.now()})
+	switch {
+	case r.Status != http401:
+	case ahead.Abs() > maxCorrection || ahead.Abs() <= 2*resolution:
+		st.correction = 0 // nothing to correct, or nothing to believe
+	default:
+		st.correction = ahead
+	}
+}
+
+// ingestPage stores what is good of a page, audits what is not, and saves the
+// cursor, all in one transaction. When that fails for another reason than the
+// store being unavailable, each fact gets a transaction of its own, so that one
+// that the store cannot take is refused alone.
+func (s *Service) ingestPage(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
+	err := s.ingestTogether(ctx, p, from, facts, next)
+	switch {
+	case err == nil || ctx.Err() != nil || errs.Is(err, errs.Unavailable):
+	case len(facts) > 0:
+		err = s.ingestApart(ctx, p, from, facts, next)
+	}
+	if err != nil {
+		return &pullError{reason: pullStore, err: err}
+	}
+	return nil
+}
+
+// errMoved ends a transaction whose page another process has read already, or
+// whose peer is no longer active.
+var errMoved = errors.New("federation: the peer was read or changed meanwhile")
+
+func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
+	err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+		if err := stillAt(ctx, tx, p, from); err != nil {
+			return err
+		}
+		others, err := s.sources(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, raw := range facts {
+			if err := s.pulled(ctx, tx, p, others, raw); err != nil {
+				return err
+			}
+		}
+		return s.advance(ctx, tx, p, from, next)
+	})
+	if err == errMoved {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) ingestApart(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
+	for _, raw := range facts {
+		if err := s.ingestTogether(ctx, p, from, []json.RawMessage{raw}, from.Cursor); err == nil {
+			continue
+		} else if ctx.Err() != nil || errs.Is(err, errs.Unavailable) {
+			return err
+		}
+		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+			s.unstorable(tx, p, raw)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.ingestTogether(ctx, p, from, nil, next)
+}
+
+// stillAt checks inside the transaction that the page may still be stored.
+func stillAt(ctx context.Context, tx Tx, p Peer, from Position) error {
+	now, err := tx.Peer(ctx, p.ID)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return errMoved
+	case err != nil:
+		return err
+	case now.Status != Active || now.NodeID != p.NodeID:
+		return errMoved
+	}
+	pos, err := tx.PeerPosition(ctx, p.ID)
+	if err == nil && pos.Cursor != from.Cursor {
+		return errMoved
+	}
+	return err
+}
+
+func (s *Service) advance(ctx context.Context, tx Tx, p Peer, from Position, next string) error {
+	if next == from.Cursor {
+		return nil
+	}
+	return tx.SavePosition(ctx, Position{PeerID: p.ID, Cursor: next, SavedAt: s.now()})
+}
