@@ -59,38 +59,43 @@ const progressEvery = 10_000
 // VerifyAudit walks the audit chain from its first entry to the recorded head, on
 // one unchanging state and in constant memory. It calls progress, which may be nil,
 // now and then.
-func (s *Store) VerifyAudit(ctx context.Context, progress func(checked, total int64)) (Verification, error) {
-	var out Verification
-	err := s.View(ctx, func(q Querier) error {
-		var st nodeState
-		if err := st.scan(q.QueryRow(ctx, nodeStateQuery)); err != nil {
-			return err
-		}
-		out.Head = st.head
-		var v audit.Verifier
-		rows, err := q.Query(ctx, "SELECT "+entryColumns+" FROM audit_log ORDER BY seq")
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			n, err := ScanAuditEntry(rows)
-			if err != nil {
-				return err
-			}
-			if out.Broken = v.Next(n); out.Broken != nil {
-				return nil
-			}
-			out.Entries = v.Head().Seq
-			if progress != nil && out.Entries%progressEvery == 0 {
-				progress(out.Entries, st.head.Seq)
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		out.Broken = v.End(st.head)
-		return nil
+func (s *Store) VerifyAudit(ctx context.Context, progress func(checked, total int64)) (out Verification, err error) {
+	err = s.View(ctx, func(q Querier) error {
+		out, err = VerifyAuditIn(ctx, q, progress)
+		return err
 	})
 	return out, err
+}
+
+// VerifyAuditIn is VerifyAudit on a view that the caller has.
+func VerifyAuditIn(ctx context.Context, q Querier, progress func(checked, total int64)) (Verification, error) {
+	var st nodeState
+	if err := st.scan(q.QueryRow(ctx, nodeStateQuery)); err != nil {
+		return Verification{}, err
+	}
+	out := Verification{Head: st.head}
+	var v audit.Verifier
+	rows, err := q.Query(ctx, "SELECT "+entryColumns+" FROM audit_log ORDER BY seq")
+	if err != nil {
+		return out, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		n, err := ScanAuditEntry(rows)
+		if err != nil {
+			return out, err
+		}
+		if out.Broken = v.Next(n); out.Broken != nil {
+			return out, nil
+		}
+		out.Entries = v.Head().Seq
+		if progress != nil && out.Entries%progressEvery == 0 {
+			progress(out.Entries, st.head.Seq)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return out, err
+	}
+	out.Broken = v.End(st.head)
+	return out, nil
 }

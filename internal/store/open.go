@@ -66,38 +66,55 @@ func openEngine(ctx context.Context, o Options, migrate bool) (engine, sqltext.D
 }
 
 func openSQLite(ctx context.Context, o Options, migrate bool) (*sqlite.Engine, error) {
-	deadline := time.Now().Add(migrateWait)
-	for {
-		e, err := sqlite.Open(ctx, o.Dir, o.Log)
-		if err != nil {
-			return nil, sqliteError(o, err)
+	e, pending, err := tryOpen(ctx, o)
+	if err != nil || !pending || !migrate {
+		return e, err
+	}
+	if err := e.Close(ctx); err != nil {
+		return nil, sqliteError(o, err)
+	}
+	unlock, err := sqlite.Lock(ctx, o.Dir, migrateWait)
+	if err != nil {
+		return nil, sqliteError(o, err)
+	}
+	defer unlock()
+	for deadline := time.Now().Add(migrateWait); ; {
+		// The holder of the lock before us may have done it.
+		e, pending, err := tryOpen(ctx, o)
+		if err != nil || !pending {
+			return e, err
 		}
-		id, foreign, err := e.Foreign(ctx)
-		if err == nil && foreign {
-			err = &OpenError{Foreign, fmt.Sprintf("%s belongs to another program (application id %#x): choose another data directory", e.Path(), uint32(id)), nil}
-		}
-		var pending bool
-		if err == nil {
-			pending, err = check(ctx, e.Reader(), o)
-		}
-		if err == nil && (!pending || !migrate) {
-			return e, nil
-		}
-		_ = e.Close(ctx) // what was found says more
-		if err != nil {
+		if err := e.Close(ctx); err != nil {
 			return nil, sqliteError(o, err)
 		}
 		err = sqlite.Migrate(ctx, o.Dir)
-		if sqltext.ClassOf(err) != sqltext.Busy && err != nil {
+		switch busy := sqltext.ClassOf(err) == sqltext.Busy; {
+		case err != nil && !busy:
 			return nil, sqliteError(o, err)
-		}
-		if err != nil && time.Now().After(deadline) {
+		case busy && time.Now().After(deadline):
 			return nil, &OpenError{InUse, fmt.Sprintf("%s must be brought to a newer schema and another process has it open: stop that process, then start again", dbPath(o)), err}
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 	}
+}
+
+// tryOpen opens the file and looks at whose it is and whether its schema is
+// behind.
+func tryOpen(ctx context.Context, o Options) (e *sqlite.Engine, pending bool, err error) {
+	if e, err = sqlite.Open(ctx, o.Dir, o.Log); err != nil {
+		return nil, false, sqliteError(o, err)
+	}
+	id, foreign, err := e.Foreign(ctx)
+	if err == nil && foreign {
+		err = &OpenError{Foreign, fmt.Sprintf("%s belongs to another program (application id %#x): choose another data directory", e.Path(), uint32(id)), nil}
+	}
+	if err == nil {
+		pending, err = check(ctx, e.Reader())
+	}
+	if err != nil {
+		_ = e.Close(ctx) // what was found says more
+		return nil, false, sqliteError(o, err)
+	}
+	return e, pending, nil
 }
 
 func openPostgres(ctx context.Context, o Options, migrate bool) (*postgres.Engine, error) {
@@ -108,12 +125,12 @@ func openPostgres(ctx context.Context, o Options, migrate bool) (*postgres.Engin
 	if err != nil {
 		return nil, postgresError(err)
 	}
-	pending, err := check(ctx, e.Reader(), o)
+	pending, err := check(ctx, e.Reader())
 	if err == nil && pending && migrate {
 		err = e.Migrate(ctx)
 		if err != nil {
 			// Without locks of the engine, another process may have been faster.
-			if still, cerr := check(ctx, e.Reader(), o); cerr == nil && !still {
+			if still, cerr := check(ctx, e.Reader()); cerr == nil && !still {
 				err = nil
 			}
 		}
@@ -126,7 +143,7 @@ func openPostgres(ctx context.Context, o Options, migrate bool) (*postgres.Engin
 }
 
 // check compares the schema of the database with what this binary knows.
-func check(ctx context.Context, q Querier, o Options) (pending bool, err error) {
+func check(ctx context.Context, q Querier) (pending bool, err error) {
 	applied, err := migrations.Applied(ctx, q)
 	if err != nil {
 		return false, err

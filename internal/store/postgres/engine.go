@@ -284,7 +284,11 @@ func (e *Engine) Snapshot(ctx context.Context, fn func(q sqltext.Querier) error)
 		return classify(err)
 	}
 	defer c.Release()
-	if _, err := c.Exec(ctx, "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+	// The first statement, not BEGIN, decides which state is seen.
+	b := &pgx.Batch{}
+	b.Queue("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	b.Queue("SELECT 1")
+	if err := c.SendBatch(ctx, b).Close(); err != nil {
 		return classify(err)
 	}
 	tctx, cancel := context.WithCancel(ctx)

@@ -55,7 +55,7 @@ type Engine struct {
 // Open opens the file in dir, creating it and the directory when they are
 // missing. It does not look at the schema.
 func Open(ctx context.Context, dir string, log *slog.Logger) (*Engine, error) {
-	path, err := prepareFile(dir)
+	path, err := prepareFile(dir, FileName)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func readerPragmas() []string { return append(commonPragmas(), "PRAGMA query_onl
 
 // prepareFile makes the directory and the file with modes that keep others out;
 // SQLite gives the log and the shared memory the mode of the file.
-func prepareFile(dir string) (string, error) {
+func prepareFile(dir, name string) (string, error) {
 	if dir == "" {
 		return "", errors.New("no data directory is given")
 	}
@@ -117,7 +117,7 @@ func prepareFile(dir string) (string, error) {
 	if err := tighten(abs, 0o700); err != nil {
 		return "", err
 	}
-	path := filepath.Join(abs, FileName)
+	path := filepath.Join(abs, name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", err

@@ -3,17 +3,38 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net/url"
+	"time"
 
 	"symbolon/internal/store/migrations"
 	"symbolon/internal/store/sqltext"
 )
 
+// lockName is the file that processes lock while they migrate. SQLite locks it, so
+// that it works wherever the database does; it stays empty.
+const lockName = "migrate.lock"
+
+// Lock waits until no other process migrates the file in dir, and keeps others from
+// it until unlock is called or the process ends. The error's class is Busy when the
+// wait is over.
+func Lock(ctx context.Context, dir string, wait time.Duration) (unlock func(), err error) {
+	path, err := prepareFile(dir, lockName)
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(ctx, uri(path), []string{fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()), "BEGIN EXCLUSIVE"})
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = c.close() }, nil // closing lets go of the lock in any case
+}
+
 // Migrate brings the file in dir up to the newest schema while nobody else has it
 // open. The error's class is Busy when somebody has: a process that started at the
 // same moment, or an older one that still runs.
 func Migrate(ctx context.Context, dir string) error {
-	path, err := prepareFile(dir)
+	path, err := prepareFile(dir, FileName)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ type Cluster struct {
 	bin  string
 	cred *syscall.Credential // who the server runs as; nil for the present user
 	sync bool
+	// alive is the janitor's input. The janitor acts when it is closed: by stop, or
+	// with this process.
+	alive io.Closer
 
 	mu        sync.Mutex // guards what follows
 	server    *exec.Cmd
@@ -189,7 +192,7 @@ cd / && rm -rf "$0"`, c.dir)
 	if err != nil {
 		return err
 	}
-	_ = in // held open until this process ends
+	c.alive = in
 	return cmd.Start()
 }
 
@@ -306,6 +309,7 @@ func (c *Cluster) stop() {
 		<-c.exited
 	}
 	_ = os.RemoveAll(c.dir) // the janitor tries again
+	_ = c.alive.Close()
 }
 
 func (c *Cluster) url(db string) string {
