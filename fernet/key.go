@@ -13,8 +13,10 @@ import (
 	"strconv"
 )
 
-// keyTextLen is the length of a key's text: 32 bytes in padded base64url.
-const keyTextLen = 44
+const (
+	keyLen     = 32
+	keyTextLen = 44 // in padded base64url
+)
 
 // secretText stands for a key wherever one is printed.
 const secretText = "[fernet key]"
@@ -23,10 +25,13 @@ const secretText = "[fernet key]"
 // secret: printing, logging or encoding one never yields it. The zero Key is no
 // key and nothing accepts it.
 type Key struct {
-	// A pointer, since fmt prints the fields of a struct that it reaches
-	// through an unexported field without asking any method.
-	m *[32]byte
+	// A function, since fmt prints what it reaches through an unexported
+	// field without asking any method, and for some verbs follows a pointer.
+	// It also keeps keys from being compared with an operator.
+	bytes func() *[keyLen]byte
 }
+
+func keyOf(b [keyLen]byte) Key { return Key{func() *[keyLen]byte { return &b }} }
 
 // errKeyText says what is wrong with a key's text without repeating it.
 var errKeyText = errors.New("fernet: a key is 32 bytes as 44 characters of canonical base64url with padding")
@@ -40,45 +45,43 @@ func ParseKey(text string) (Key, error) {
 	var b [keyTextLen / 4 * 3]byte
 	// The decoder passes over line ends, so the count of bytes matters too.
 	n, err := base64.URLEncoding.Strict().Decode(b[:], []byte(text))
-	if err != nil || n != 32 {
+	if err != nil || n != keyLen {
 		return Key{}, errKeyText
 	}
-	k := Key{new([32]byte)}
-	copy(k.m[:], b[:])
-	return k, nil
+	return keyOf([keyLen]byte(b[:])), nil
 }
 
 // NewKey returns a fresh random key.
 func NewKey() Key {
-	k := Key{new([32]byte)}
-	_, _ = rand.Read(k.m[:]) // never fails: it ends the program instead
-	return k
+	var b [keyLen]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
+	return keyOf(b)
 }
 
 // reveal returns the text of the key, for its file alone.
-func (k Key) reveal() string { return base64.URLEncoding.EncodeToString(k.m[:]) }
+func (k Key) reveal() string { return base64.URLEncoding.EncodeToString(k.bytes()[:]) }
 
-func (k Key) signing() []byte    { return k.m[:16] }
-func (k Key) encryption() []byte { return k.m[16:] }
+func (k Key) signing() []byte    { return k.bytes()[:16] }
+func (k Key) encryption() []byte { return k.bytes()[16:] }
 
 // IsZero reports whether k is the zero Key, which is no key.
-func (k Key) IsZero() bool { return k.m == nil }
+func (k Key) IsZero() bool { return k.bytes == nil }
 
 // IsNull reports whether k is the well-known key of 32 zero bytes, which
 // protects nothing.
 func (k Key) IsNull() bool {
-	return k.m != nil && subtle.ConstantTimeCompare(k.m[:], make([]byte, 32)) == 1
+	return k.Equal(keyOf([keyLen]byte{}))
 }
 
 // Equal reports, in constant time, whether two keys are the same.
 func (k Key) Equal(o Key) bool {
-	return k.m != nil && o.m != nil && subtle.ConstantTimeCompare(k.m[:], o.m[:]) == 1
+	return !k.IsZero() && !o.IsZero() && subtle.ConstantTimeCompare(k.bytes()[:], o.bytes()[:]) == 1
 }
 
 // Hash returns the SHA-1 of the key's text in lower-case hex, by which
 // Keystone's credential rows name the key that encrypted them.
 func (k Key) Hash() string {
-	if k.m == nil {
+	if k.IsZero() {
 		return ""
 	}
 	h := sha1.Sum([]byte(k.reveal())) // #nosec G401 -- see the import

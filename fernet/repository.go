@@ -233,6 +233,9 @@ func (p *Repository) Setup() error {
 		return p.wrap(err)
 	}
 	if s.exists(0) {
+		if len(s.keys) == 0 {
+			return p.wrap(fmt.Errorf("setup: key 0 exists, but %w%s", ErrNoKeys, because(s.report)))
+		}
 		return nil
 	}
 	if err := d.writeKey("0", NewKey()); err != nil {
@@ -381,7 +384,7 @@ func (d *disk) rotate(s *survey, maxActive int) (Rotation, error) {
 	for len(s.files) > maxActive && len(s.files) > 1 {
 		oldest := s.files[1]
 		if err := d.remove(oldest.String()); err != nil {
-			return done, fmt.Errorf("removing key %d: %w", oldest, err)
+			return done, fmt.Errorf("key %d is primary now and a fresh one staged, but removing key %d failed: %w", done.Primary, oldest, err)
 		}
 		done.Removed = append(done.Removed, oldest)
 		s.files = slices.Delete(s.files, 1, 2)
