@@ -9,6 +9,9 @@ import (
 
 // FederationAudit implements [federation.Store].
 func (r peerReads) FederationAudit(ctx context.Context, q federation.AuditQuery) (federation.AuditPage, error) {
+	if !storable(q.PeerID) {
+		return federation.AuditPage{}, nil
+	}
 	s := selectFrom(`SELECT id, seq, peer_id, type, detail, at FROM audit_log`)
 	s.where("peer_id <> ''")
 	if q.PeerID != "" {

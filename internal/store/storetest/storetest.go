@@ -32,6 +32,7 @@ func areas() []area {
 		{"core", coreCases()},
 		{"audit", auditCases()},
 		{"processes", processCases()},
+		{"peers", peerCases()},
 	}
 }
 
