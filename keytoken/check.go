@@ -143,35 +143,41 @@ func isAuditID(id string) bool {
 // refuse makes a rejection of the token.
 func (d *Decoded) refuse(reason token.Reason, detail string) *token.Rejection {
 	return &token.Rejection{
-		Reason: reason, Kind: token.Identity, KeyID: d.keyID, Detail: detail, IssuedAt: shown(d.claims.IssuedAt),
+		Reason: reason, Kind: token.Identity, KeyID: d.KeyID(), Detail: detail, IssuedAt: shown(d.claims.IssuedAt),
 	}
 }
 
-// judge notes what makes a token unacceptable at any time although it could be
-// read: no issuer of ours makes it, and the reference does not look.
-func (d *Decoded) judge() {
+// unfit says what makes a token unacceptable at any time although it could be
+// read: no issuer of ours makes such a one, and the reference does not look.
+func (d *Decoded) unfit() string {
 	switch {
 	case d.claims.System != "" && d.claims.System != systemAll:
-		d.fault = d.refuse(token.BadLayout, `the system scope is not "all"`)
+		return `the system scope is not "all"`
 	case len(d.claims.AuditIDs) == 0:
-		d.fault = d.refuse(token.BadLayout, "the token has no audit id")
+		return "the token has no audit id"
 	}
+	return ""
 }
 
 // Check decides whether the token is to be accepted at now. It is expired at the
 // very instant of its expiry, plus the grace that o grants.
 func (d *Decoded) Check(now time.Time, o Options) (Verified, *token.Rejection) {
-	rej := d.fault
-	if rej == nil {
-		rej = checkTimes(d.claims.IssuedAt, d.claims.ExpiresAt, now, d.limits, o.Grace)
+	if rej := d.check(now, o); rej != nil {
+		return Verified{}, rej
 	}
-	if rej == nil {
-		return Verified{*d}, nil
+	return Verified{*d}, nil
+}
+
+func (d *Decoded) check(now time.Time, o Options) *token.Rejection {
+	var rej *token.Rejection
+	if why := d.unfit(); why != "" {
+		rej = d.refuse(token.BadLayout, why)
+	} else if rej = checkTimes(d.claims.IssuedAt, d.claims.ExpiresAt, now, d.limits, o.Grace); rej == nil {
+		return nil
 	}
-	r := *rej // the fault is shared
-	r.Kind, r.KeyID, r.Now, r.Leeway = token.Identity, d.keyID, now, d.limits.Leeway
-	r.IssuedAt, r.Expires = shown(d.claims.IssuedAt), shown(d.claims.ExpiresAt)
-	return Verified{}, &r
+	rej.Kind, rej.KeyID, rej.Now, rej.Leeway = token.Identity, d.KeyID(), now, d.limits.Leeway
+	rej.IssuedAt, rej.Expires = shown(d.claims.IssuedAt), shown(d.claims.ExpiresAt)
+	return rej
 }
 
 // checkTimes makes every check of time that a token or receipt undergoes, and

@@ -19,12 +19,12 @@ func (p *fernetProvider) mint(c *Claims) (string, error) {
 	return p.keys.Ring().Seal(c.IssuedAt, payload)
 }
 
-func (p *fernetProvider) decode(text string) (Decoded, *token.Rejection) {
+func (p *fernetProvider) decode(text string, d *Decoded) *token.Rejection {
 	o, rej := p.keys.Ring().Open(text)
 	if rej != nil {
-		return Decoded{}, rej
+		return rej
 	}
-	return p.codec.decodeToken(o)
+	return p.codec.decodeToken(&o, d)
 }
 
 func (p *fernetProvider) ready() error {

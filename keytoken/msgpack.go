@@ -1,9 +1,14 @@
 package keytoken
 
 import (
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"math"
+	"strings"
 	"unicode/utf8"
+
+	"symbolon/fernet"
 )
 
 // The part of msgpack that token payloads use, written by hand so that every
@@ -96,6 +101,41 @@ type reader struct {
 	// for bytes; so do we.
 	textAsBytes bool
 	notUTF8     bool
+	// arena holds the texts that were read, one after the other, in one piece
+	// of memory.
+	arena strings.Builder
+}
+
+// newReader reads the payload of an authentic token, the only bytes there are to
+// read.
+func newReader(o *fernet.Opened) reader {
+	r := reader{b: o.Payload()}
+	return r
+}
+
+// keep returns b as a string in the arena.
+func (r *reader) keep(b []byte) string {
+	at := r.arena.Len()
+	if at == 0 {
+		// Ids of sixteen bytes become texts of twice that.
+		r.arena.Grow(len(b) + len(r.b) + 16)
+	}
+	r.arena.Write(b)
+	return r.arena.String()[at:]
+}
+
+// hex returns the text of an id.
+func (r *reader) hex(id [16]byte) string {
+	var b [32]byte
+	hex.Encode(b[:], id[:])
+	return r.keep(b[:])
+}
+
+// base64 returns the text of an audit id.
+func (r *reader) base64(id [16]byte) string {
+	var b [22]byte
+	base64.RawURLEncoding.Encode(b[:], id[:])
+	return r.keep(b[:])
 }
 
 func (r *reader) fail() { r.bad, r.b = true, nil }
@@ -259,7 +299,7 @@ func (r *reader) text() string {
 	if r.bad {
 		return ""
 	}
-	return string(b)
+	return r.keep(b)
 }
 
 // sixteen reads sixteen bytes, or text in their place.

@@ -2,7 +2,6 @@ package keytoken
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -125,19 +124,11 @@ func appendAudit(b []byte, ids []string) ([]byte, error) {
 	return b, nil
 }
 
-func auditText(raw [16]byte) string { return base64.RawURLEncoding.EncodeToString(raw[:]) }
-
-func hexText(raw [16]byte) string {
-	var b [32]byte
-	hex.Encode(b[:], raw[:])
-	return string(b[:])
-}
-
 // id reads [true, sixteen bytes] or [false, text]; the text may be empty.
 func (r *reader) id() string {
 	r.arrayOf(2)
 	if r.bool() {
-		return hexText(r.sixteen())
+		return r.hex(r.sixteen())
 	}
 	return r.text()
 }
@@ -185,7 +176,7 @@ func (r *reader) audit() []string {
 	}
 	out := make([]string, n)
 	for i := range out {
-		out[i] = auditText(r.sixteen())
+		out[i] = r.base64(r.sixteen())
 	}
 	return out
 }
@@ -199,7 +190,7 @@ func (k *codec) bareDomain(r *reader) string {
 		return k.defaultDomain
 	case len(b) == 16:
 		r.textAsBytes = r.textAsBytes || isText
-		return hexText([16]byte(b))
+		return r.hex([16]byte(b))
 	case string(b) == k.defaultDomain:
 		return k.defaultDomain
 	}
@@ -207,39 +198,35 @@ func (k *codec) bareDomain(r *reader) string {
 	return ""
 }
 
-// decodeToken reads the payload of a token.
-func (k *codec) decodeToken(o fernet.Opened) (Decoded, *token.Rejection) {
-	d := Decoded{keyID: o.KeyID().String(), id: Identity(o.Identity()), version: NoVersion}
+// decodeToken reads the payload of a token into d.
+func (k *codec) decodeToken(o *fernet.Opened, d *Decoded) *token.Rejection {
+	d.key.number, d.id, d.version = o.KeyID(), Identity(o.Identity()), NoVersion
 	d.claims.IssuedAt = o.IssuedAt()
-	reject := func(reason token.Reason, detail string) (Decoded, *token.Rejection) {
-		return Decoded{}, d.refuse(reason, detail)
-	}
-	r := reader{b: o.Payload()}
+	r := newReader(o)
 	n := r.array()
 	if r.bad || n == 0 {
-		return reject(token.BadLayout, "the payload is not an array with something in it")
+		return d.refuse(token.BadLayout, "the payload is not an array with something in it")
 	}
 	switch c := r.peek(); {
 	case c&0xf0 == mpFixArray:
-		return reject(token.WrongKind, "a receipt, not a token")
+		return d.refuse(token.WrongKind, "a receipt, not a token")
 	case !isInt(c):
-		return reject(token.UnknownVersion, "the payload's version is not an integer")
+		return d.refuse(token.UnknownVersion, "the payload's version is not an integer")
 	}
 	v := r.int()
 	if v < 0 || v > int64(lastVersion) {
-		return reject(token.UnknownVersion, "no layout has the payload's version")
+		return d.refuse(token.UnknownVersion, "no layout has the payload's version")
 	}
 	d.version = Version(v)
 	if n != elements[v] {
-		return reject(token.BadLayout, "the payload has another number of elements than its layout")
+		return d.refuse(token.BadLayout, "the payload has another number of elements than its layout")
 	}
-	exp := k.decodeLayout(&r, d.version, &d.claims)
-	var ok bool
-	if d.claims.ExpiresAt, ok = expiry(exp); !r.end() || !ok {
-		return reject(token.BadLayout, "an element of the payload is not of its layout's type or out of its range")
+	exp, ok := expiry(k.decodeLayout(&r, d.version, &d.claims))
+	if !r.end() || !ok {
+		return d.refuse(token.BadLayout, "an element of the payload is not of its layout's type or out of its range")
 	}
-	d.judge()
-	return d, nil
+	d.claims.ExpiresAt = exp
+	return nil
 }
 
 // decodeLayout reads the elements after the version and returns the expiry. What
@@ -276,7 +263,7 @@ func (k *codec) decodeLayout(r *reader, v Version, c *Claims) (exp float64) {
 	c.AuditIDs = r.audit()
 	switch v {
 	case Trust:
-		c.TrustID = hexText(r.sixteen())
+		c.TrustID = r.hex(r.sixteen())
 	case AppCred:
 		c.AppCredID = r.need()
 	case OAuth2:

@@ -96,7 +96,7 @@ func (k *codec) decodeReceipt(o fernet.Opened) (Receipt, *token.Rejection) {
 	reject := func(reason token.Reason, detail string) (Receipt, *token.Rejection) {
 		return Receipt{}, &token.Rejection{Reason: reason, KeyID: o.KeyID().String(), Detail: detail}
 	}
-	r := reader{b: o.Payload()}
+	r := newReader(&o)
 	n := r.array()
 	if !r.bad && n > 0 && isInt(r.peek()) {
 		return reject(token.WrongKind, "a token, not a receipt")

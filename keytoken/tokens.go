@@ -39,17 +39,12 @@ type fixed struct{ r *fernet.Ring }
 
 func (f fixed) Ring() *fernet.Ring { return f.r }
 
-// A provider is the envelope that claims travel in.
-type provider interface {
-	mint(c *Claims) (string, error)
-	decode(text string) (Decoded, *token.Rejection)
-	ready() error
-}
-
 // Tokens mints and verifies identity tokens. It is safe for concurrent use.
 type Tokens struct {
-	provider provider
-	limits   Limits
+	// One of the two envelopes. They are not behind an interface, so that what
+	// is decoded can stay on the caller's stack.
+	fernet *fernetProvider
+	limits Limits
 }
 
 // NewFernet returns Tokens whose envelope is Fernet.
@@ -58,14 +53,14 @@ func NewFernet(keys Keyring, f Format, l Limits) (*Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tokens{provider: &fernetProvider{keys: keys, codec: codec}, limits: l}, nil
+	return &Tokens{fernet: &fernetProvider{keys: keys, codec: codec}, limits: l}, nil
 }
 
 // Ready returns nil, or an error of kind [errs.Unavailable] while there is no
 // key to mint or verify with. A caller that meets [token.UnknownKey] asks it, to
 // tell "your token is bad" from "we cannot tell".
 func (t *Tokens) Ready() error {
-	if err := t.provider.ready(); err != nil {
+	if err := t.fernet.ready(); err != nil {
 		return errs.With(errs.Unavailable, err, "no token key is available")
 	}
 	return nil
@@ -79,7 +74,7 @@ func (t *Tokens) Mint(c Claims, now time.Time) (string, error) {
 	if err := c.check(t.limits); err != nil {
 		return "", fmt.Errorf("keytoken: mint: %w", err)
 	}
-	text, err := t.provider.mint(&c)
+	text, err := t.fernet.mint(&c)
 	if err != nil {
 		return "", fmt.Errorf("keytoken: mint: %w", err)
 	}
@@ -92,10 +87,23 @@ type Decoded struct {
 	claims  Claims
 	limits  Limits
 	version Version
-	keyID   string
+	key     keyName
 	id      Identity
 	// fault is what makes the token unacceptable whatever the time.
 	fault *token.Rejection
+}
+
+// A keyName names a key: a Fernet key by its number, another by its text.
+type keyName struct {
+	number fernet.KeyID
+	text   string
+}
+
+func (k keyName) String() string {
+	if k.text != "" {
+		return k.text
+	}
+	return k.number.String()
 }
 
 // Claims returns what the token says. Its slices may be shared: they are not to
@@ -106,7 +114,7 @@ func (d *Decoded) Claims() Claims { return d.claims }
 func (d *Decoded) Version() Version { return d.version }
 
 // KeyID names the key that made the token.
-func (d *Decoded) KeyID() string { return d.keyID }
+func (d *Decoded) KeyID() string { return d.key.String() }
 
 // Identity returns what is equal for two texts of one token and differs for any
 // two tokens.
@@ -116,13 +124,21 @@ func (d *Decoded) Identity() Identity { return d.id }
 // nothing has compared with a clock. It serves those who explain tokens; those
 // who accept them call [Tokens.Verify].
 func (t *Tokens) Decode(text string) (Decoded, *token.Rejection) {
-	d, rej := t.provider.decode(text)
-	if rej != nil {
-		rej.Kind = token.Identity
+	var d Decoded
+	if rej := t.decode(text, &d); rej != nil {
 		return Decoded{}, rej
 	}
-	d.limits = t.limits
 	return d, nil
+}
+
+// decode fills d, which is zero. After a rejection what it holds means nothing.
+func (t *Tokens) decode(text string, d *Decoded) *token.Rejection {
+	d.limits = t.limits
+	rej := t.fernet.decode(text, d)
+	if rej != nil {
+		rej.Kind, rej.Leeway = token.Identity, t.limits.Leeway
+	}
+	return rej
 }
 
 // Options vary one verification.
@@ -143,7 +159,7 @@ func (v *Verified) Claims() Claims { return v.d.claims }
 func (v *Verified) Version() Version { return v.d.version }
 
 // KeyID names the key that made the token.
-func (v *Verified) KeyID() string { return v.d.keyID }
+func (v *Verified) KeyID() string { return v.d.key.String() }
 
 // Identity returns what is equal for two texts of one token and differs for any
 // two tokens.
@@ -152,10 +168,14 @@ func (v *Verified) Identity() Identity { return v.d.id }
 // Verify accepts or refuses a token at now. The rejection is nil exactly when it
 // is accepted.
 func (t *Tokens) Verify(text string, now time.Time, o Options) (Verified, *token.Rejection) {
-	d, rej := t.Decode(text)
+	var v Verified
+	rej := t.decode(text, &v.d)
+	if rej == nil {
+		rej = v.d.check(now, o)
+	}
 	if rej != nil {
-		rej.Now, rej.Leeway = now, t.limits.Leeway
+		rej.Now = now
 		return Verified{}, rej
 	}
-	return d.Check(now, o)
+	return v, nil
 }
