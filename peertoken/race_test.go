@@ -1,0 +1,5 @@
+//go:build race
+
+package peertoken_test
+
+const raceEnabled = true
