@@ -29,6 +29,8 @@ const (
 	factIDTaken     reason = "id_taken"
 	factValidity    reason = "valid_until_extension"
 	factHLC         reason = "hlc_skew"
+	factRelayed     reason = "origin_not_sender"
+	factSignature   reason = "origin_signature"
 	factUnstorable  reason = "unstorable"
 )
 
@@ -150,7 +152,7 @@ func decodeValue(raw json.RawMessage) (fact.Value, json.RawMessage, *refusal) {
 	if err != nil || !storable(text) {
 		return fact.Value{}, nil, refuse(factMalformed)
 	}
-	v := fact.Value{Type: fact.Type(t), V: text, InterpretAs: fact.Content}
+	v := fact.Value{Type: t, V: text, InterpretAs: fact.Content}
 	if in.InterpretAs != nil {
 		v.InterpretAs = *in.InterpretAs
 	}
@@ -192,7 +194,7 @@ func (s *Service) ingest(ctx context.Context, tx Tx, p Peer, o offer) (*refusal,
 		return refuse(factReserved), nil
 	}
 	m, err := canon.MatchReceived(canon.Fact{
-		Entity: string(f.Entity), Relation: f.Relation, ValueType: canon.ValueType(f.Value.Type), Source: string(f.Source),
+		Entity: string(f.Entity), Relation: f.Relation, ValueType: f.Value.Type, Source: string(f.Source),
 		Scope: f.Scope.String(), Confidence: f.Confidence, InterpretAs: f.Value.InterpretAs,
 	}, o.value, o.claimed)
 	if err != nil {

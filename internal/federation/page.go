@@ -12,14 +12,16 @@ const maxCursor = 256
 // A page is one answer of a peer to a pull. Each fact is decoded on its own, so
 // that a bad one costs nothing but itself.
 type page struct {
-	facts   []json.RawMessage
-	cursor  string // empty: none
-	hasMore bool
+	entries   []entry
+	enveloped bool
+	cursor    string // empty: none
+	hasMore   bool
 }
 
 // decodePage reads the body of a pull's answer, at most limit facts.
 func decodePage(b []byte, limit int) (page, error) {
 	var in struct {
+		V       json.RawMessage   `json:"v"`
 		Facts   []json.RawMessage `json:"facts"`
 		Cursor  *string           `json:"cursor"`
 		HasMore bool              `json:"has_more"`
@@ -30,7 +32,11 @@ func decodePage(b []byte, limit int) (page, error) {
 	if len(in.Facts) > limit {
 		return page{}, errs.E(errs.Invalid, "the page has %d facts and at most %d were asked for", len(in.Facts), limit)
 	}
-	p := page{facts: in.Facts, hasMore: in.HasMore}
+	entries, enveloped, err := decodeEntries(in.V, in.Facts)
+	if err != nil {
+		return page{}, err
+	}
+	p := page{entries: entries, enveloped: enveloped, hasMore: in.HasMore}
 	if in.Cursor != nil {
 		p.cursor = *in.Cursor
 	}

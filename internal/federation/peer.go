@@ -106,7 +106,10 @@ type Peer struct {
 	PrevUntil  time.Time
 	// AllowedScopes bound what passes between the nodes in either direction.
 	AllowedScopes id.ScopeSet
-	Status        Status
+	// Wire is the version of the protocol that the node last said or showed
+	// that it speaks; empty when it has not.
+	Wire   Wire
+	Status Status
 	// DeclarationSig and SignedAt are kept as the peer sent them; both are
 	// empty for a peer that an operator added by its address.
 	DeclarationSig string

@@ -2,7 +2,6 @@ package federation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -227,7 +226,7 @@ func (s *Service) pullPage(ctx context.Context, peer id.UUID, st *pacing) (more 
 	if pg.cursor > next {
 		next = pg.cursor // a cursor that goes back would replay pages for ever
 	}
-	if err := s.ingestPage(ctx, p, pos, pg.facts, next); err != nil {
+	if err := s.ingestPage(ctx, p, pos, pg, next); err != nil {
 		return false, err
 	}
 	if st.limit > 0 {
@@ -291,12 +290,12 @@ func (s *Service) measure(node string, r Reply, asked time.Time, st *pacing) {
 // cursor, all in one transaction. When that fails for another reason than the
 // store being unavailable, each fact gets a transaction of its own, so that one
 // that the store cannot take is refused alone.
-func (s *Service) ingestPage(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
-	err := s.ingestTogether(ctx, p, from, facts, next)
+func (s *Service) ingestPage(ctx context.Context, p Peer, from Position, pg page, next string) error {
+	err := s.ingestTogether(ctx, p, from, pg, next)
 	switch {
 	case err == nil || ctx.Err() != nil || errs.Is(err, errs.Unavailable):
-	case len(facts) > 0:
-		err = s.ingestApart(ctx, p, from, facts, next)
+	case len(pg.entries) > 0:
+		err = s.ingestApart(ctx, p, from, pg, next)
 	}
 	if err != nil {
 		return &pullError{reason: pullStore, err: err}
@@ -308,19 +307,23 @@ func (s *Service) ingestPage(ctx context.Context, p Peer, from Position, facts [
 // whose peer is no longer active.
 var errMoved = errors.New("federation: the peer was read or changed meanwhile")
 
-func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
+func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, pg page, next string) error {
 	err := s.store.UpdatePeers(ctx, func(tx Tx) error {
-		if err := stillAt(ctx, tx, p, from); err != nil {
+		p, err := stillAt(ctx, tx, p, from)
+		if err != nil {
 			return err
 		}
 		others, err := s.sources(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for _, raw := range facts {
-			if err := s.pulled(ctx, tx, p, others, raw); err != nil {
+		for _, e := range pg.entries {
+			if err := s.pulled(ctx, tx, p, others, e); err != nil {
 				return err
 			}
+		}
+		if err := s.speaks(ctx, tx, p, pg.enveloped, len(pg.entries) > 0); err != nil {
+			return err
 		}
 		return s.advance(ctx, tx, p, from, next)
 	})
@@ -330,40 +333,54 @@ func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, fac
 	return err
 }
 
-func (s *Service) ingestApart(ctx context.Context, p Peer, from Position, facts []json.RawMessage, next string) error {
-	for _, raw := range facts {
-		if err := s.ingestTogether(ctx, p, from, []json.RawMessage{raw}, from.Cursor); err == nil {
+func (s *Service) ingestApart(ctx context.Context, p Peer, from Position, pg page, next string) error {
+	for _, e := range pg.entries {
+		if err := s.ingestTogether(ctx, p, from, page{entries: []entry{e}, enveloped: pg.enveloped}, from.Cursor); err == nil {
 			continue
 		} else if ctx.Err() != nil || errs.Is(err, errs.Unavailable) {
 			return err
 		}
 		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
-			s.unstorable(tx, p, raw)
+			s.unstorable(tx, p, e)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return s.ingestTogether(ctx, p, from, nil, next)
+	return s.ingestTogether(ctx, p, from, page{enveloped: pg.enveloped}, next)
 }
 
-// stillAt checks inside the transaction that the page may still be stored.
-func stillAt(ctx context.Context, tx Tx, p Peer, from Position) error {
+// stillAt checks inside the transaction that the page may still be stored, and
+// returns the peer as it is now.
+func stillAt(ctx context.Context, tx Tx, p Peer, from Position) (Peer, error) {
 	now, err := tx.Peer(ctx, p.ID)
 	switch {
 	case errs.Is(err, errs.NotFound):
-		return errMoved
+		return p, errMoved
 	case err != nil:
-		return err
+		return p, err
 	case now.Status != Active || now.NodeID != p.NodeID:
-		return errMoved
+		return p, errMoved
 	}
 	pos, err := tx.PeerPosition(ctx, p.ID)
 	if err == nil && pos.Cursor != from.Cursor {
-		return errMoved
+		return p, errMoved
 	}
-	return err
+	return now, err
+}
+
+// speaks notes which wire a peer's page was of, so that it is served pages that it
+// can read also after it was upgraded.
+func (s *Service) speaks(ctx context.Context, tx Tx, p Peer, enveloped, shown bool) error {
+	if p.Wire.Envelopes() == enveloped || !shown && !enveloped {
+		return nil
+	}
+	p.Wire = WirePlain
+	if enveloped {
+		p.Wire = WireEnvelopes
+	}
+	return tx.PutPeer(ctx, p)
 }
 
 func (s *Service) advance(ctx context.Context, tx Tx, p Peer, from Position, next string) error {

@@ -10,8 +10,8 @@ import (
 
 // pulled takes one fact of a page, or refuses and audits it. An error is the
 // store's.
-func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, raw []byte) error {
-	o, bad := decodeOffer(raw)
+func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, e entry) error {
+	o, bad := decodeOffer(e.raw)
 	var err error
 	switch {
 	case bad != nil:
@@ -20,7 +20,9 @@ func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, raw
 	case others.foreign(o.fact.Source, p):
 		bad = refuse(factSource)
 	default:
-		bad, err = s.ingest(ctx, tx, p, o)
+		if bad = e.open(p, s.now().Before(p.PrevUntil), &o); bad == nil {
+			bad, err = s.ingest(ctx, tx, p, o)
+		}
 	}
 	if bad != nil {
 		s.record(tx, p, &o, bad)
@@ -30,8 +32,8 @@ func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, raw
 
 // unstorable refuses and audits a fact that passed every check and that the store
 // could nevertheless not take.
-func (s *Service) unstorable(tx Tx, p Peer, raw []byte) {
-	o, _ := decodeOffer(raw)
+func (s *Service) unstorable(tx Tx, p Peer, e entry) {
+	o, _ := decodeOffer(e.raw)
 	s.record(tx, p, &o, refuse(factUnstorable))
 }
 

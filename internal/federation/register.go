@@ -37,11 +37,12 @@ func (s *Service) Register(ctx context.Context, by principal.Principal, d Declar
 	if _, err := registrable(ctx, s.store, d.NodeID, Verified); err != nil {
 		return Peer{}, err
 	}
-	why, err := s.verify(ctx, d)
+	found, why, err := s.verify(ctx, d)
 	if err != nil {
 		return Peer{}, err
 	}
 	p := Peer{
+		Wire:   found.Wire,
 		NodeID: d.NodeID, NodeURL: d.NodeURL, PubKey: d.PubKey, AllowedScopes: id.ScopesNamed(d.Scopes),
 		DeclarationSig: d.Signature, SignedAt: d.SignedAt, RegisteredBy: by.Entity, Why: why,
 	}
@@ -51,26 +52,26 @@ func (s *Service) Register(ctx context.Context, by principal.Principal, d Declar
 	return s.enter(ctx, p, why == "")
 }
 
-// verify checks what a declaration says against the node itself, and returns why it
-// is refused, or "". An error means that nothing could be decided.
-func (s *Service) verify(ctx context.Context, d Declaration) (why string, err error) {
+// verify checks what a declaration says against the node itself, and returns the node
+// and why it is refused, or "". An error means that nothing could be decided.
+func (s *Service) verify(ctx context.Context, d Declaration) (found Candidate, why string, err error) {
 	pub, err := sign.ParsePublicKey(d.PubKey)
 	if err != nil {
-		return "the declared key is no Ed25519 public key", nil
+		return found, "the declared key is no Ed25519 public key", nil
 	}
 	if !pub.VerifyText(d.Canonical(), d.Signature) {
-		return "the signature does not verify", nil
+		return found, "the signature does not verify", nil
 	}
-	found, why, err := s.discover(ctx, d.NodeURL)
+	found, why, err = s.discover(ctx, d.NodeURL)
 	switch {
 	case err != nil || why != "":
-		return why, err
+		return found, why, err
 	case found.PubKey != d.PubKey:
-		return "the node at node_url publishes another key", nil
+		return found, "the node at node_url publishes another key", nil
 	case found.NodeID != d.NodeID:
-		return "the node at node_url has another node id", nil
+		return found, "the node at node_url has another node id", nil
 	}
-	return "", nil
+	return found, "", nil
 }
 
 // enter stores a new peer, or replaces the registration of its node that may be
@@ -135,6 +136,7 @@ type Candidate struct {
 	PubKey      string
 	Fingerprint string
 	Federation  bool // whether the node says that it federates
+	Wire        Wire
 }
 
 // Discover asks the node at a URL who it is. It needs the permission
@@ -193,6 +195,7 @@ func decodeWellKnown(b []byte) (Candidate, error) {
 		NodeID     string `json:"node_id"`
 		PubKey     string `json:"federation_pubkey"`
 		Federation string `json:"federation"`
+		Version    string `json:"federation_version"`
 	}
 	if err := json.Unmarshal(bytes.TrimSpace(b), &doc); err != nil {
 		return Candidate{}, errs.With(errs.Invalid, err, "the well-known document is not readable")
@@ -200,7 +203,7 @@ func decodeWellKnown(b []byte) (Candidate, error) {
 	if len(doc.NodeID) > maxNodeID || len(doc.PubKey) > maxKeyText || !storable(doc.NodeID) || !storable(doc.PubKey) {
 		return Candidate{}, errs.E(errs.Invalid, "the well-known document is out of bounds")
 	}
-	return Candidate{NodeID: doc.NodeID, PubKey: doc.PubKey, Federation: doc.Federation == "enabled"}, nil
+	return Candidate{NodeID: doc.NodeID, PubKey: doc.PubKey, Federation: doc.Federation == "enabled", Wire: wireOf(doc.Version)}, nil
 }
 
 // Add registers the node at a URL on an operator's word, without a declaration of
@@ -219,7 +222,7 @@ func (s *Service) Add(ctx context.Context, by principal.Principal, nodeURL strin
 		return Peer{}, errs.E(errs.Invalid, "the node at that URL is this node")
 	}
 	return s.enter(ctx, Peer{
-		NodeID: c.NodeID, NodeURL: c.NodeURL, PubKey: c.PubKey, AllowedScopes: scopes, RegisteredBy: by.Entity,
+		NodeID: c.NodeID, NodeURL: c.NodeURL, PubKey: c.PubKey, AllowedScopes: scopes, RegisteredBy: by.Entity, Wire: c.Wire,
 	}, true)
 }
 

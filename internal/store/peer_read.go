@@ -13,7 +13,7 @@ import (
 // peerReads answers federation's questions on any querier.
 type peerReads struct{ q Querier }
 
-const peerColumns = `id, node_id, node_url, pubkey, prev_pubkey, prev_until, allowed_scopes, status, declaration_sig, signed_at, why,
+const peerColumns = `id, node_id, node_url, pubkey, prev_pubkey, prev_until, allowed_scopes, wire, status, declaration_sig, signed_at, why,
 	registered_by, approved_by, created_at, verified_at, approved_at, updated_at`
 
 var errNoPeer = errs.E(errs.NotFound, "peer not found")
@@ -21,7 +21,7 @@ var errNoPeer = errs.E(errs.NotFound, "peer not found")
 func scanPeer(row scanner) (p federation.Peer, err error) {
 	var prev, created, verified, approved, updated *int64
 	var scopes string
-	err = row.Scan(&p.ID, &p.NodeID, &p.NodeURL, &p.PubKey, &p.PrevPubKey, &prev, &scopes, &p.Status, &p.DeclarationSig, &p.SignedAt,
+	err = row.Scan(&p.ID, &p.NodeID, &p.NodeURL, &p.PubKey, &p.PrevPubKey, &prev, &scopes, &p.Wire, &p.Status, &p.DeclarationSig, &p.SignedAt,
 		&p.Why, &p.RegisteredBy, &p.ApprovedBy, &created, &verified, &approved, &updated)
 	p.AllowedScopes = id.ScopesNamed(strings.Split(scopes, ","))
 	p.PrevUntil, p.CreatedAt, p.VerifiedAt = timeOf(prev), timeOf(created), timeOf(verified)

@@ -34,11 +34,11 @@ func (t peerTx) Observe(remote hlc.HLC, maxFuture, maxPast time.Duration) (hlc.H
 // PutPeer implements [federation.Tx].
 func (t peerTx) PutPeer(ctx context.Context, p federation.Peer) error {
 	_, err := t.q.Exec(ctx, `INSERT INTO peers (`+peerColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (id) DO UPDATE SET node_id = $2, node_url = $3, pubkey = $4, prev_pubkey = $5, prev_until = $6,
-			allowed_scopes = $7, status = $8, declaration_sig = $9, signed_at = $10, why = $11, registered_by = $12,
-			approved_by = $13, created_at = $14, verified_at = $15, approved_at = $16, updated_at = $17`,
-		p.ID, p.NodeID, p.NodeURL, p.PubKey, p.PrevPubKey, instant(p.PrevUntil), p.AllowedScopes.String(), string(p.Status),
+			allowed_scopes = $7, wire = $8, status = $9, declaration_sig = $10, signed_at = $11, why = $12, registered_by = $13,
+			approved_by = $14, created_at = $15, verified_at = $16, approved_at = $17, updated_at = $18`,
+		p.ID, p.NodeID, p.NodeURL, p.PubKey, p.PrevPubKey, instant(p.PrevUntil), p.AllowedScopes.String(), string(p.Wire), string(p.Status),
 		p.DeclarationSig, p.SignedAt, p.Why, p.RegisteredBy, p.ApprovedBy, instant(p.CreatedAt), instant(p.VerifiedAt),
 		instant(p.ApprovedAt), instant(p.UpdatedAt))
 	if IsUnique(err) {

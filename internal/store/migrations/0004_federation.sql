@@ -10,6 +10,7 @@ CREATE TABLE peers (
     prev_pubkey     {{text}}   NOT NULL DEFAULT '',
     prev_until      BIGINT,
     allowed_scopes  {{text}}   NOT NULL,
+    wire            {{text}}   NOT NULL DEFAULT '',
     status          {{text}}   NOT NULL CHECK (status IN
         ('pending_verification', 'pending_approval', 'active', 'suspended', 'revoked', 'rejected')),
     declaration_sig {{text}}   NOT NULL DEFAULT '',

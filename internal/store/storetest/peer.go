@@ -38,7 +38,7 @@ func somePeer(node string) federation.Peer {
 	at := time.UnixMicro(1_700_000_000_123_456).UTC()
 	return federation.Peer{
 		ID: id.NewUUID(), NodeID: node, NodeURL: "https://" + node + ".example:8765", PubKey: "KEY", PrevPubKey: "OLD",
-		PrevUntil: at.Add(time.Hour), AllowedScopes: id.ScopesOf(id.Public, id.Company), Status: federation.Active,
+		PrevUntil: at.Add(time.Hour), AllowedScopes: id.ScopesOf(id.Public, id.Company), Status: federation.Active, Wire: "2.1",
 		DeclarationSig: "SIG", SignedAt: "2026-05-02T00:00:00Z", Why: "ä", RegisteredBy: "user:r", ApprovedBy: "user:a",
 		CreatedAt: at, VerifiedAt: at.Add(1 * time.Microsecond), ApprovedAt: at.Add(2 * time.Microsecond), UpdatedAt: at.Add(3 * time.Microsecond),
 	}
