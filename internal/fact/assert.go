@@ -123,7 +123,7 @@ func (s *Service) prepare(p principal.Principal, a Assertion) (Fact, error) {
 func parseEntity(s string) (id.Entity, error) {
 	e, err := id.ParseEntity(s)
 	if err != nil {
-		return "", errs.With(errs.Invalid, err, "invalid_entity_uri: %s", err.Error())
+		return "", errs.E(errs.Invalid, "invalid_entity_uri: %v", err)
 	}
 	return e, nil
 }
