@@ -102,10 +102,10 @@ func compile(services []identity.Service, endpoints map[string][]identity.Endpoi
 			continue
 		}
 		if !first {
-			b.text(", ")
+			b.text(",")
 		}
 		first = false
-		b.text(`{"endpoints": [`)
+		b.text(`{"endpoints":[`)
 		n := 0
 		for _, e := range endpoints[s.ID] {
 			parts, ok := parseURL(e.URL, withProject)
@@ -113,7 +113,7 @@ func compile(services []identity.Service, endpoints map[string][]identity.Endpoi
 				continue
 			}
 			if n > 0 {
-				b.text(", ")
+				b.text(",")
 			}
 			n++
 			if err := b.endpoint(&e, parts); err != nil {
@@ -122,11 +122,11 @@ func compile(services []identity.Service, endpoints map[string][]identity.Endpoi
 		}
 		// A service stays in the catalogue without any endpoint, as clients of
 		// the system studied know it.
-		b.text(`], "id": `)
+		b.text(`],"id":`)
 		b.cur = appendString(b.cur, s.ID)
-		b.text(`, "type": `)
+		b.text(`,"type":`)
 		b.cur = appendString(b.cur, s.Type)
-		b.text(`, "name": `)
+		b.text(`,"name":`)
 		b.cur = appendString(b.cur, s.Name)
 		b.text("}")
 	}
@@ -163,23 +163,23 @@ func (b *builder) endpoint(e *identity.Endpoint, url []part) error {
 		if !json.Valid(e.Extra[k]) {
 			return fmt.Errorf("catalog: endpoint %s: attribute %q is not JSON", e.ID, k)
 		}
-		b.cur = append(appendString(b.cur, k), ": "...)
-		b.cur = append(append(b.cur, e.Extra[k]...), ", "...)
+		b.cur = append(appendString(b.cur, k), ':')
+		b.cur = append(append(b.cur, e.Extra[k]...), ',')
 	}
-	b.text(`"id": `)
+	b.text(`"id":`)
 	b.cur = appendString(b.cur, e.ID)
-	b.text(`, "interface": `)
+	b.text(`,"interface":`)
 	b.cur = appendString(b.cur, e.Interface)
-	b.text(`, "region_id": `)
+	b.text(`,"region_id":`)
 	b.cur = appendOrNull(b.cur, e.RegionID)
-	b.text(`, "url": "`)
+	b.text(`,"url":"`)
 	for _, p := range url {
 		b.cur = appendEscaped(b.cur, p.text)
 		if p.field != none {
 			b.cut(p.field)
 		}
 	}
-	b.text(`", "region": `)
+	b.text(`","region":`)
 	b.cur = appendOrNull(b.cur, e.RegionID)
 	b.text("}")
 	return nil

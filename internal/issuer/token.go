@@ -15,6 +15,7 @@ import (
 
 	"symbolon/epoch"
 	"symbolon/internal/identity"
+	"symbolon/internal/rule"
 )
 
 // A Ref names a resource.
@@ -46,6 +47,9 @@ type Trust struct {
 	TrusteeID     string
 	// RedelegationCount tells how many more times the trust may be passed on.
 	RedelegationCount int
+
+	roleIDs []string
+	limited bool // in its uses
 }
 
 // A Token is an accepted token with everything that it means now. It is shared
@@ -71,14 +75,38 @@ type Token struct {
 	Project *Project
 	Domain  *Ref
 	System  bool
-	// Trust is set with Project, or alone for a trust without one.
+	// Trust is set with Project.
 	Trust *Trust
-	// Roles are sorted by name, then id. They are empty for unscoped tokens
-	// only.
+	// Roles are sorted by name. They are empty for unscoped tokens only.
 	Roles []identity.Role
+	// KeyID names the key that made the token.
+	KeyID string
 
 	facts *facts
+	gen   *generation
 }
+
+// Creds returns what policy rules know of the token's bearer. It is shared.
+func (t *Token) Creds() *rule.Creds { return &t.facts.creds }
+
+// Rendered returns what make makes of the token's user and of its scope and roles:
+// two texts that are the same for every token of that user in that scope, and kept
+// for as long as they are.
+func (t *Token) Rendered(make func(*Token) [2][]byte) [2][]byte {
+	if p := t.facts.rendered.Load(); p != nil {
+		return *p
+	}
+	parts := make(t)
+	t.facts.rendered.Store(&parts)
+	return parts
+}
+
+// AuditID returns the token's own audit id.
+func (t *Token) AuditID() string { return t.AuditIDs[0] }
+
+// ChainID returns the audit id of the first token of the chain that this one was
+// rescoped from, which is its own for the first.
+func (t *Token) ChainID() string { return t.AuditIDs[len(t.AuditIDs)-1] }
 
 // ProjectID returns the id of the project the token is scoped to, or "".
 func (t *Token) ProjectID() string {
@@ -99,14 +127,4 @@ func (t *Token) DomainID() string {
 // Scoped reports whether the token has a scope.
 func (t *Token) Scoped() bool {
 	return t.Project != nil || t.Domain != nil || t.System || t.Trust != nil
-}
-
-// HasRole reports whether the token carries the role of that name.
-func (t *Token) HasRole(name string) bool {
-	for i := range t.Roles {
-		if t.Roles[i].Name == name {
-			return true
-		}
-	}
-	return false
 }
