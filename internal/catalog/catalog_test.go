@@ -38,7 +38,7 @@ func TestTheShapeOfACatalogue(t *testing.T) {
 	e2.Extra = identity.Extra{"name": json.RawMessage(`"x"`), "url": json.RawMessage(`"no"`), "description": json.RawMessage(`{"a": 1}`)}
 	got, _ := render(t, []identity.Service{service("z"), service("s")}, []identity.Endpoint{endpoint("e1", "http://a"), e2}, "p", "u")
 	want := `[{"endpoints":[{"id":"e1","interface":"public","region_id":"north","url":"http://a","region":"north"},` +
-		`{"description":{"a": 1},"name":"x","id":"e2","interface":"public","region_id":null,"url":"http://b","region":null}], ` +
+		`{"description":{"a": 1},"name":"x","id":"e2","interface":"public","region_id":null,"url":"http://b","region":null}],` +
 		`"id":"s","type":"t-s","name":"n-s"},{"endpoints":[],"id":"z","type":"t-z","name":"n-z"}]`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
