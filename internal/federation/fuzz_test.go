@@ -61,12 +61,18 @@ func splitComma(s string) (out []string) {
 func FuzzPage(f *testing.F) {
 	for _, name := range []string{"page-a10.json", "page-a12.json"} {
 		_, body := readRecorded(f, name)
-		f.Add([]byte(body))
-		pg, err := decodePage(body, 500)
+		var p struct {
+			V     json.RawMessage   `json:"v,omitempty"`
+			Facts []json.RawMessage `json:"facts"`
+		}
+		if err := json.Unmarshal(body, &p); err != nil {
+			f.Fatal(err)
+		}
+		p.Facts = p.Facts[:1] // whole pages would be minimised for minutes
+		one, err := json.Marshal(p)
 		if err != nil {
 			f.Fatal(err)
 		}
-		one := []byte(`{"facts":[` + string(pg.entries[0].raw) + `],"cursor":"1.0","has_more":true}`)
 		f.Add(one)
 	}
 	f.Add([]byte(`{"v":2,"facts":[{"fact":{"id":"x"},"origin":{},"origin_sig":1}],"cursor":null,"has_more":false}`))
