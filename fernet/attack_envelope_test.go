@@ -266,7 +266,7 @@ func took(r *Ring, text string) time.Duration {
 	return time.Since(start)
 }
 
-// checkComparison reads the source: Open compares MACs with
+// checkComparison reads the source: open compares MACs with
 // subtle.ConstantTimeCompare, and ring.go has no other comparison of bytes.
 func checkComparison(t *testing.T) {
 	t.Helper()
@@ -282,7 +282,7 @@ func checkComparison(t *testing.T) {
 	found := 0
 	ast.Inspect(f, func(n ast.Node) bool {
 		fn, ok := n.(*ast.FuncDecl)
-		if !ok || fn.Name.Name != "Open" {
+		if !ok || fn.Name.Name != "open" {
 			return true
 		}
 		ast.Inspect(fn, func(n ast.Node) bool {
@@ -294,7 +294,7 @@ func checkComparison(t *testing.T) {
 			case *ast.BinaryExpr:
 				for _, side := range []ast.Expr{n.X, n.Y} {
 					if id, ok := side.(*ast.Ident); ok && id.Name == "mac" {
-						t.Error("Open compares the MAC with an operator")
+						t.Error("open compares the MAC with an operator")
 					}
 				}
 			}
@@ -303,7 +303,7 @@ func checkComparison(t *testing.T) {
 		return false
 	})
 	if found != 2 {
-		t.Errorf("Open compares in constant time at %d places, want 2: the keys in use and those retired", found)
+		t.Errorf("open compares in constant time at %d places, want 2: the keys in use and those retired", found)
 	}
 }
 

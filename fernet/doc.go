@@ -2,7 +2,7 @@
 // the key repository that Keystone and Symbolon can share.
 //
 // Three properties hold. Nothing in a token is looked at before its MAC is
-// found good: an [Opened] has no exported field and only [Ring.Open] makes one,
+// found good: an [Opened] has no exported field and only a [Ring] makes one,
 // so that a decoder which takes an Opened cannot be handed bytes that anybody
 // could have written. A text is one token: the only two spellings that open are
 // the canonical base64url text without padding and the same text with its exact

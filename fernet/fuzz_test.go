@@ -2,6 +2,7 @@ package fernet
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -64,6 +65,22 @@ func FuzzKeyNumber(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		if id, ok := keyNumber(name); ok && (id.String() != name || id < 0) {
 			t.Errorf("%q was taken for key %d", name, id)
+		}
+	})
+}
+
+// The decoder agrees with that of the standard library, made strict, on what it
+// takes; the line ends which that one passes over it refuses.
+func FuzzDecodeText(f *testing.F) {
+	for _, s := range []string{"", "A", "AA", "AB", "AAA", "AAB", "AAAA", "-_-_", "+/AA", "AA\n", "A\r\nA", "AA==", "gAAAAAB", "\xff\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := make([]byte, decodedLen(len(text)))
+		ok := decodeText(got, text)
+		want, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if strict := err == nil && !strings.ContainsAny(text, "\r\n"); ok != strict || ok && !bytes.Equal(got, want) {
+			t.Errorf("decodeText(%q) = %x, %v, want %x, %v", text, got, ok, want, strict)
 		}
 	})
 }

@@ -142,6 +142,8 @@ type worker struct {
 	raw  []byte
 	text []byte
 	sum  [macLen]byte
+	// opened is what the worker holds open; its payload lies in raw.
+	opened Opened
 }
 
 // cbc is a CBC mode whose IV can be set anew, as those of crypto/aes can.
@@ -171,15 +173,15 @@ func (r *Ring) sumOf(w *worker, i int, b []byte) {
 	m.Sum(w.sum[:0])
 }
 
-func (r *Ring) decrypt(w *worker, i int, iv, dst, src []byte) {
+func (r *Ring) decrypt(w *worker, i int, iv, b []byte) {
 	if w.dec[i] == nil {
 		mode := cipher.NewCBCDecrypter(r.keys[i].block, iv)
 		w.dec[i], _ = mode.(cbc)
-		mode.CryptBlocks(dst, src)
+		mode.CryptBlocks(b, b)
 		return
 	}
 	w.dec[i].SetIV(iv)
-	w.dec[i].CryptBlocks(dst, src)
+	w.dec[i].CryptBlocks(b, b)
 }
 
 func (r *Ring) encrypt(w *worker, iv, b []byte) {
@@ -252,8 +254,8 @@ func grow(b []byte, n int) []byte {
 // it is the token's MAC, so a cache may be keyed by it. It is not to be shown.
 type Identity [macLen]byte
 
-// An Opened is the content of a token whose MAC was good. Only [Ring.Open] makes
-// one; the zero Opened holds an empty payload.
+// An Opened is the content of a token whose MAC was good. Only a ring makes one;
+// the zero Opened holds an empty payload.
 type Opened struct {
 	payload []byte
 	issued  epoch.Seconds
@@ -283,20 +285,43 @@ func (o Opened) Identity() Identity { return o.id }
 //
 // Age and expiry are not looked at: see [Ring.OpenWithin].
 func (r *Ring) Open(text string) (Opened, *token.Rejection) {
-	if len(r.keys) == 0 {
-		return Opened{}, refuse(token.UnknownKey, "no key is loaded")
-	}
 	w := r.pool.Get().(*worker)
 	defer r.pool.Put(w)
+	if rej := r.open(w, text); rej != nil {
+		return Opened{}, rej
+	}
+	o := w.opened
+	o.payload = make([]byte, len(o.payload))
+	copy(o.payload, w.opened.payload)
+	return o, nil
+}
+
+// Borrow is Open for those who have done with the token when use returns: the
+// Opened and its payload are not to be kept. It returns what Open would have
+// refused, or what use returns.
+func (r *Ring) Borrow(text string, use func(*Opened) *token.Rejection) *token.Rejection {
+	w := r.pool.Get().(*worker)
+	defer r.pool.Put(w)
+	if rej := r.open(w, text); rej != nil {
+		return rej
+	}
+	return use(&w.opened)
+}
+
+// open checks a token and leaves what it holds in w.opened.
+func (r *Ring) open(w *worker, text string) *token.Rejection {
+	if len(r.keys) == 0 {
+		return refuse(token.UnknownKey, "no key is loaded")
+	}
 	raw, rej := w.decode(text)
 	if rej != nil {
-		return Opened{}, rej
+		return rej
 	}
 	signed, mac := raw[:len(raw)-macLen], raw[len(raw)-macLen:]
 	for i := range r.keys {
 		r.sumOf(w, i, signed)
 		if subtle.ConstantTimeCompare(w.sum[:], mac) == 1 {
-			return r.openWith(w, i, signed)
+			return r.decipher(w, i, signed)
 		}
 	}
 	for i := range r.retired {
@@ -304,10 +329,10 @@ func (r *Ring) Open(text string) (Opened, *token.Rejection) {
 		if subtle.ConstantTimeCompare(w.sum[:], mac) == 1 {
 			rej := refuse(token.UnknownKey, "made with a key that was retired")
 			rej.KeyID = r.retired[i].id.String()
-			return Opened{}, rej
+			return rej
 		}
 	}
-	return Opened{}, refuse(token.BadMAC, "")
+	return refuse(token.BadMAC, "")
 }
 
 // decode turns the text into the bytes of an envelope of possible length. The
@@ -323,13 +348,9 @@ func (w *worker) decode(text string) ([]byte, *token.Rejection) {
 			text = text[:n-2]
 		}
 	}
-	w.text = append(w.text[:0], text...)
-	want := base64.RawURLEncoding.DecodedLen(len(text))
-	w.raw = grow(w.raw, want)
-	// The decoder passes over line ends, which then show as missing bytes; it
-	// is strict about the unused bits of the last character.
-	n, err := strictText.Decode(w.raw, w.text)
-	if err != nil || n != want || len(text)%4 == 1 {
+	n := decodedLen(len(text))
+	w.raw = grow(w.raw, n)
+	if !decodeText(w.raw, text) {
 		return nil, refuse(token.NotCanonical, "not canonical base64url")
 	}
 	if n < minRaw || (n-minRaw)%aes.BlockSize != 0 {
@@ -338,16 +359,14 @@ func (w *worker) decode(text string) ([]byte, *token.Rejection) {
 	return w.raw, nil
 }
 
-var strictText = base64.RawURLEncoding.Strict()
-
-// openWith interprets what key i has signed. Nothing before this point has read
-// a field of the token.
-func (r *Ring) openWith(w *worker, i int, signed []byte) (Opened, *token.Rejection) {
-	o := Opened{key: r.keys[i].id, id: w.sum}
-	reject := func(reason token.Reason, detail string) (Opened, *token.Rejection) {
+// decipher interprets what key i has signed, in place, into w.opened. Nothing
+// before this point has read a field of the token.
+func (r *Ring) decipher(w *worker, i int, signed []byte) *token.Rejection {
+	w.opened = Opened{key: r.keys[i].id, id: w.sum}
+	reject := func(reason token.Reason, detail string) *token.Rejection {
 		rej := refuse(reason, detail)
-		rej.KeyID = o.key.String()
-		return Opened{}, rej
+		rej.KeyID = r.keys[i].id.String()
+		return rej
 	}
 	if signed[0] != version {
 		return reject(token.UnknownVersion, "the envelope's version is not 0x80")
@@ -356,15 +375,15 @@ func (r *Ring) openWith(w *worker, i int, signed []byte) (Opened, *token.Rejecti
 	if sec > math.MaxInt64 {
 		return reject(token.Malformed, "issue time out of range")
 	}
-	o.issued = epoch.Seconds(sec)
-	plain := make([]byte, len(signed)-headerLen)
-	r.decrypt(w, i, signed[ivAt:headerLen], plain, signed[headerLen:])
+	w.opened.issued = epoch.Seconds(sec)
+	plain := signed[headerLen:]
+	r.decrypt(w, i, signed[ivAt:headerLen], plain)
 	n, ok := unpadded(plain)
 	if !ok {
 		return reject(token.Malformed, "the payload's padding is wrong")
 	}
-	o.payload = plain[:n:n]
-	return o, nil
+	w.opened.payload = plain[:n:n]
+	return nil
 }
 
 // unpadded returns the length of b without its PKCS #7 padding. The bytes are
