@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -204,6 +205,8 @@ func checkDeletable(resource, id string, have Options) error {
 	}
 	return errs.E(errs.Forbidden, "Unable to delete immutable %s resource: `%s. Set resource option \"immutable\" to false first.", resource, id)
 }
+
+func sortedIDs(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
 // without returns the list without the values that drop accepts, sharing nothing.
 func without[T any](list []T, drop func(T) bool) []T {

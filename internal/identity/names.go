@@ -13,7 +13,7 @@ const (
 	MaxDomainName  = 64 // of projects too
 	MaxProjectName = 64
 	MaxUserName    = 255
-	MaxGroupName   = 64
+	MaxGroupName   = 255
 	MaxRoleName    = 255
 	MaxRegionID    = 255
 	MaxServiceType = 255
