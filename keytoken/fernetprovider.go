@@ -20,11 +20,7 @@ func (p *fernetProvider) mint(c *Claims) (string, error) {
 }
 
 func (p *fernetProvider) decode(text string, d *Decoded) *token.Rejection {
-	o, rej := p.keys.Ring().Open(text)
-	if rej != nil {
-		return rej
-	}
-	return p.codec.decodeToken(&o, d)
+	return p.keys.Ring().Borrow(text, func(o *fernet.Opened) *token.Rejection { return p.codec.decodeToken(o, d) })
 }
 
 func (p *fernetProvider) ready() error {

@@ -95,6 +95,7 @@ func appendBin16(b []byte, v [16]byte) []byte { return append(append(b, mpBin8, 
 // on and ask once.
 type reader struct {
 	b   []byte
+	at  int // of the next element
 	bad bool
 	// A packer before msgpack 1.0 wrote bytes as text. The reference notices
 	// by some text of the payload not being UTF-8, and only then takes text
@@ -118,7 +119,7 @@ func (r *reader) keep(b []byte) string {
 	at := r.arena.Len()
 	if at == 0 {
 		// Ids of sixteen bytes become texts of twice that.
-		r.arena.Grow(len(b) + len(r.b) + 16)
+		r.arena.Grow(len(b) + r.left() + 16)
 	}
 	r.arena.Write(b)
 	return r.arena.String()[at:]
@@ -138,23 +139,28 @@ func (r *reader) base64(id [16]byte) string {
 	return r.keep(b[:])
 }
 
-func (r *reader) fail() { r.bad, r.b = true, nil }
+func (r *reader) fail() { r.bad, r.at = true, len(r.b) }
+
+// left returns how many bytes are left.
+func (r *reader) left() int { return len(r.b) - r.at }
 
 // take cuts n bytes off the front.
 func (r *reader) take(n uint64) []byte {
-	if r.bad || n > uint64(len(r.b)) {
+	if n > uint64(r.left()) { // #nosec G115 -- not negative
 		r.fail()
 		return nil
 	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
+	at := r.at
+	r.at += int(n) // #nosec G115 -- at most left
+	return r.b[at:r.at:r.at]
 }
 
 func (r *reader) byte() byte {
-	if b := r.take(1); len(b) == 1 {
-		return b[0]
+	if r.at < len(r.b) {
+		r.at++
+		return r.b[r.at-1]
 	}
+	r.fail()
 	return mpNil
 }
 
@@ -169,10 +175,10 @@ func (r *reader) number(width uint64) uint64 {
 
 // peek returns the first byte of the next element, or that of nil at the end.
 func (r *reader) peek() byte {
-	if len(r.b) == 0 {
+	if r.left() == 0 {
 		return mpNil
 	}
-	return r.b[0]
+	return r.b[r.at]
 }
 
 // array reads the header of an array and returns its count. Every element has at
@@ -189,13 +195,13 @@ func (r *reader) array() int {
 	default:
 		r.fail()
 	}
-	if n > uint64(len(r.b)) {
+	if n > uint64(r.left()) { // #nosec G115 -- not negative
 		r.fail()
 	}
 	if r.bad {
 		return 0
 	}
-	return int(n) // #nosec G115 -- at most len(r.b)
+	return int(n) // #nosec G115 -- at most left
 }
 
 // arrayOf reads the header of an array that must have n elements.
@@ -316,5 +322,5 @@ func (r *reader) sixteen() (out [16]byte) {
 
 // end reports whether all of the payload was read and all of it was as asked.
 func (r *reader) end() bool {
-	return !r.bad && len(r.b) == 0 && (!r.textAsBytes || r.notUTF8)
+	return !r.bad && r.left() == 0 && (!r.textAsBytes || r.notUTF8)
 }

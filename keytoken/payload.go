@@ -144,7 +144,7 @@ func (r *reader) need() string {
 
 // nullable reads an id or [false, nil].
 func (r *reader) nullable() string {
-	if len(r.b) >= 3 && r.b[0] == mpFixArray|2 && r.b[1] == mpFalse && r.b[2] == mpNil {
+	if b := r.b[r.at:]; len(b) >= 3 && b[0] == mpFixArray|2 && b[1] == mpFalse && b[2] == mpNil {
 		r.take(3)
 		return ""
 	}
