@@ -272,3 +272,6 @@ func (r *request) ownDomain(l *listing, field string) {
 		l.add(field, identity.Equal, id)
 	}
 }
+
+// isoTime is the form of instants in answers.
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
