@@ -117,8 +117,12 @@ func (e *Engine) Begin(ctx context.Context, first string) (sqltext.WriteTx, sqlt
 	_, err := br.Exec()
 	var r row
 	if err == nil {
-		r = readFirst(br.Query())
-		err = r.err
+		var pr pgx.Rows
+		pr, err = br.Query()
+		if err == nil {
+			r = readFirst(&rows{r: pr})
+			err = r.err
+		}
 	}
 	if cerr := br.Close(); err == nil {
 		err = cerr
@@ -131,26 +135,55 @@ func (e *Engine) Begin(ctx context.Context, first string) (sqltext.WriteTx, sqlt
 	return t, r, nil
 }
 
+// A writeTx sends its savepoints along with the statement that follows them, so
+// that they cost no round trip of their own.
 type writeTx struct {
 	ctx    context.Context // bounds the whole transaction
 	cancel context.CancelFunc
 	c      *pgx.Conn
 	cur    *rows
 	done   bool
+	wanted bool // a savepoint is to be set before the next statement
+	set    bool // one exists on the server
+}
+
+// ahead is what must be sent before the next statement.
+func (t *writeTx) ahead() []string {
+	switch {
+	case !t.wanted:
+		return nil
+	case t.set:
+		t.wanted = false
+		return []string{"RELEASE SAVEPOINT job", "SAVEPOINT job"}
+	}
+	t.wanted, t.set = false, true
+	return []string{"SAVEPOINT job"}
 }
 
 func (t *writeTx) Exec(_ context.Context, query string, args ...any) (int64, error) {
 	if t.cur != nil {
 		return 0, sqltext.ErrRowsOpen
 	}
-	return execute(t.ctx, t.c, query, args)
+	ahead := t.ahead()
+	if ahead == nil {
+		return execute(t.ctx, t.c, query, args)
+	}
+	br, err := t.send(ahead, query, args)
+	if err != nil {
+		return 0, err
+	}
+	tag, err := br.Exec()
+	if cerr := br.Close(); err == nil {
+		err = cerr
+	}
+	return tag.RowsAffected(), classify(err)
 }
 
 func (t *writeTx) Query(_ context.Context, query string, args ...any) (sqltext.Rows, error) {
 	if t.cur != nil {
 		return nil, sqltext.ErrRowsOpen
 	}
-	r, err := start(t.ctx, t.c, query, args, func() { t.cur = nil })
+	r, err := t.start(query, args)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +191,56 @@ func (t *writeTx) Query(_ context.Context, query string, args ...any) (sqltext.R
 	return r, nil
 }
 
+func (t *writeTx) start(query string, args []any) (*rows, error) {
+	ahead := t.ahead()
+	if ahead == nil {
+		return start(t.ctx, t.c, query, args, func() error { t.cur = nil; return nil })
+	}
+	br, err := t.send(ahead, query, args)
+	if err != nil {
+		return nil, err
+	}
+	pr, err := br.Query()
+	if err != nil {
+		_ = br.Close() // the query's error says more
+		return nil, classify(err)
+	}
+	return &rows{r: pr, done: func() error { t.cur = nil; return br.Close() }}, nil
+}
+
+// send sends statements in one round trip and returns the results at the last
+// one.
+func (t *writeTx) send(ahead []string, query string, args []any) (pgx.BatchResults, error) {
+	conv, err := sqltext.Args(args)
+	if err != nil {
+		t.wanted = true // nothing was sent
+		t.set = len(ahead) > 1
+		return nil, err
+	}
+	b := &pgx.Batch{}
+	for _, q := range ahead {
+		b.Queue(q)
+	}
+	b.Queue(query, conv...)
+	br := t.c.SendBatch(t.ctx, b)
+	for range ahead {
+		if _, err := br.Exec(); err != nil {
+			_ = br.Close() // the statement's error says more
+			return nil, classify(err)
+		}
+	}
+	return br, nil
+}
+
 func (t *writeTx) QueryRow(_ context.Context, query string, args ...any) sqltext.Row {
 	if t.cur != nil {
 		return row{err: sqltext.ErrRowsOpen}
 	}
-	return first(t.ctx, t.c, query, args)
+	r, err := t.start(query, args)
+	if err != nil {
+		return row{err: err}
+	}
+	return readFirst(r)
 }
 
 func (t *writeTx) abandon() {
@@ -171,19 +249,25 @@ func (t *writeTx) abandon() {
 	}
 }
 
-func (t *writeTx) Savepoint(context.Context) error { return t.do("SAVEPOINT job") }
+func (t *writeTx) Savepoint(context.Context) error {
+	t.wanted = true
+	return nil
+}
 
+// Release leaves the savepoint to the next one, or to the commit.
 func (t *writeTx) Release(context.Context) error {
 	t.abandon()
-	return t.do("RELEASE SAVEPOINT job")
+	t.wanted = false
+	return nil
 }
 
 func (t *writeTx) RollbackTo(context.Context) error {
 	t.abandon()
-	if err := t.do("ROLLBACK TO SAVEPOINT job"); err != nil {
-		return err
+	if t.wanted {
+		t.wanted = false
+		return nil // nothing was sent since
 	}
-	return t.do("RELEASE SAVEPOINT job")
+	return t.do("ROLLBACK TO SAVEPOINT job")
 }
 
 func (t *writeTx) do(text string) error {

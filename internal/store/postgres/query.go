@@ -31,7 +31,7 @@ func execute(ctx context.Context, q queryer, query string, args []any) (int64, e
 	return tag.RowsAffected(), classify(err)
 }
 
-func start(ctx context.Context, q queryer, query string, args []any, done func()) (*rows, error) {
+func start(ctx context.Context, q queryer, query string, args []any, done func() error) (*rows, error) {
 	conv, err := sqltext.Args(args)
 	if err != nil {
 		return nil, err
@@ -44,37 +44,32 @@ func start(ctx context.Context, q queryer, query string, args []any, done func()
 }
 
 func first(ctx context.Context, q queryer, query string, args []any) row {
-	conv, err := sqltext.Args(args)
+	r, err := start(ctx, q, query, args, nil)
 	if err != nil {
 		return row{err: err}
 	}
-	return readFirst(q.Query(ctx, query, conv...))
+	return readFirst(r)
 }
 
 // readFirst keeps the first row and lets the statement finish.
-func readFirst(pr pgx.Rows, err error) row {
-	if err != nil {
-		return row{err: classify(err)}
-	}
-	defer pr.Close()
+func readFirst(rs *rows) row {
 	var r row
-	if pr.Next() {
-		if r.cols, r.err = columns(pr); r.err != nil {
-			return r
-		}
+	if rs.Next() {
+		r.cols, r.err = columns(rs.r)
 	} else {
 		r.err = sqltext.ErrNoRows
 	}
-	pr.Close()
-	if err := pr.Err(); err != nil {
-		r.err = classify(err)
+	rs.Close()
+	if err := rs.Err(); err != nil {
+		r.err = err
 	}
 	return r
 }
 
 type rows struct {
 	r    pgx.Rows
-	done func()
+	done func() error // called once, when the rows are closed
+	err  error        // of done
 }
 
 func (r *rows) Next() bool {
@@ -93,12 +88,17 @@ func (r *rows) Scan(dest ...any) error {
 	return sqltext.Scan(cols, dest)
 }
 
-func (r *rows) Err() error { return classify(r.r.Err()) }
+func (r *rows) Err() error {
+	if err := r.r.Err(); err != nil {
+		return classify(err)
+	}
+	return classify(r.err)
+}
 
 func (r *rows) Close() {
 	r.r.Close()
 	if r.done != nil {
-		r.done()
+		r.err = r.done()
 		r.done = nil
 	}
 }
