@@ -3,6 +3,8 @@ package issuer
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"symbolon/epoch"
@@ -72,12 +74,22 @@ var ErrStale = errs.E(errs.Unauthenticated, "What the login rests on was revoked
 
 // refused is the one error of every login that is refused for its scope.
 func refused(detail string) error {
-	return errs.With(errs.Unauthenticated, errs.E(errs.Unauthenticated, "%s", detail), "The request you have made requires authentication.")
+	return errs.With(errs.Unauthenticated, errors.New(detail), "The request you have made requires authentication.")
+}
+
+// forbidden is the error for what a caller may not do; why is for the log alone.
+func forbidden(format string, args ...any) error {
+	return errs.With(errs.Forbidden, fmt.Errorf(format, args...), "You are not authorized to perform the requested action.")
+}
+
+// forbiddenAction is the same where the protocol says what it is.
+func forbiddenAction(action string) error {
+	return errs.E(errs.Forbidden, "You are not authorized to perform the requested action: %s.", action)
 }
 
 func (f *fault) err() error {
 	if f.forbidden {
-		return errs.E(errs.Forbidden, "%s", f.detail)
+		return forbidden("%s", f.detail)
 	}
 	return refused(f.detail)
 }
@@ -264,7 +276,7 @@ func (s *Issuer) consume(ctx context.Context, trustID string) error {
 			return err
 		}
 		if !ok {
-			return errs.E(errs.Forbidden, "the trust's uses are exhausted")
+			return forbidden("the trust's uses are exhausted")
 		}
 		tx.TouchIdentity()
 		return nil
@@ -276,13 +288,13 @@ func (s *Issuer) consume(ctx context.Context, trustID string) error {
 func (s *Issuer) CheckRescope(src *Token, want ScopeKind) error {
 	switch {
 	case len(src.Methods) == 0:
-		return errs.E(errs.Forbidden, "Using a token that names no known method to create another token is not allowed.")
+		return forbiddenAction("Using a token that names no known method to create another token is not allowed")
 	case src.Trust != nil:
-		return errs.E(errs.Forbidden, "Using trust-scoped token to create another token. Create a new trust-scoped token instead")
+		return forbiddenAction("Using trust-scoped token to create another token. Create a new trust-scoped token instead")
 	case src.System && (want == ScopeProject || want == ScopeDomain):
-		return errs.E(errs.Forbidden, "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.")
+		return forbiddenAction("Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed")
 	case s.cfg.NoRescoping && src.Scoped():
-		return errs.E(errs.Forbidden, "rescope a scoped token")
+		return forbiddenAction("rescope a scoped token")
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *Issuer) Trust(ctx context.Context, trustID string) (identity.Trust, err
 	case err != nil:
 		return identity.Trust{}, unavailable(err)
 	case flt != nil && flt.forbidden:
-		return identity.Trust{}, errs.E(errs.Forbidden, "%s", flt.detail)
+		return identity.Trust{}, forbidden("%s", flt.detail)
 	case flt != nil:
 		return identity.Trust{}, identity.NotFound("trust", trustID)
 	}
@@ -93,10 +93,10 @@ func (s *Issuer) TrustRoles(ctx context.Context, t identity.Trust) ([]identity.R
 func (s *Issuer) CreateTrust(ctx context.Context, caller *Token, n NewTrust) (identity.Trust, error) {
 	none := identity.Trust{}
 	if n.ProjectID != "" && len(n.Roles) == 0 {
-		return none, errs.E(errs.Forbidden, "At least one role should be specified")
+		return none, forbiddenAction("At least one role should be specified")
 	}
 	if caller.User.ID != n.TrustorID {
-		return none, errs.E(errs.Forbidden, "The authenticated user should match the trustor")
+		return none, forbiddenAction("The authenticated user should match the trustor")
 	}
 	if _, err := s.Store.User(ctx, n.TrusteeID); err != nil {
 		return none, err
@@ -206,7 +206,7 @@ func (s *Issuer) redelegate(ctx context.Context, caller *Token, n NewTrust, t *i
 	redelegable := n.AllowRedelegation && wanted != 0
 	if redelegable {
 		if wanted > s.cfg.MaxRedelegation {
-			return errs.E(errs.Forbidden, "Requested redelegation depth of %d is greater than allowed %d", wanted, s.cfg.MaxRedelegation)
+			return forbidden("Requested redelegation depth of %d is greater than allowed %d", wanted, s.cfg.MaxRedelegation)
 		}
 		if n.RemainingUses != nil {
 			return errs.E(errs.Invalid, "remaining_uses must not be set if redelegation is allowed %s", assumed)
@@ -217,7 +217,7 @@ func (s *Issuer) redelegate(ctx context.Context, caller *Token, n NewTrust, t *i
 		return nil
 	}
 	if !s.cfg.AllowRedelegation {
-		return errs.E(errs.Forbidden, "Redelegation is not allowed here")
+		return forbidden("Redelegation is not allowed here")
 	}
 	parent, err := s.Trust(ctx, caller.Trust.ID)
 	if err != nil {
@@ -226,19 +226,19 @@ func (s *Issuer) redelegate(ctx context.Context, caller *Token, n NewTrust, t *i
 	left := parent.RedelegationCount - 1
 	switch {
 	case left < 0 || parent.RedelegationCount > s.cfg.MaxRedelegation:
-		return errs.E(errs.Forbidden, "Remaining redelegation depth of %d out of allowed range of [0..%d]", parent.RedelegationCount, s.cfg.MaxRedelegation)
+		return forbidden("Remaining redelegation depth of %d out of allowed range of [0..%d]", parent.RedelegationCount, s.cfg.MaxRedelegation)
 	case n.RedelegationCount != nil && redelegable && wanted != left:
-		return errs.E(errs.Forbidden, `Modifying "redelegation_count" upon redelegation is forbidden. Omitting this parameter is advised.`)
+		return forbidden(`Modifying "redelegation_count" upon redelegation is forbidden. Omitting this parameter is advised.`)
 	case n.RemainingUses != nil:
-		return errs.E(errs.Forbidden, `Field "remaining_uses" is set to %d while it must not be set in order to redelegate a trust`, *n.RemainingUses)
+		return forbidden(`Field "remaining_uses" is set to %d while it must not be set in order to redelegate a trust`, *n.RemainingUses)
 	case !parent.ExpiresAt.IsZero() && n.ExpiresAt.After(parent.ExpiresAt):
-		return errs.E(errs.Forbidden, "Requested expiration time is more than redelegated trust can provide")
+		return forbidden("Requested expiration time is more than redelegated trust can provide")
 	case parent.ProjectID != t.ProjectID:
-		return errs.E(errs.Forbidden, "A redelegated trust is for the same project")
+		return forbidden("A redelegated trust is for the same project")
 	case !subset(t.RoleIDs, parent.RoleIDs):
-		return errs.E(errs.Forbidden, "Some of requested roles are not in redelegated trust")
+		return forbidden("Some of requested roles are not in redelegated trust")
 	case n.Impersonation && !parent.Impersonation:
-		return errs.E(errs.Forbidden, "Impersonation is not allowed because redelegated trust does not specify impersonation. Redelegated trust id: %s", parent.ID)
+		return forbidden("Impersonation is not allowed because redelegated trust does not specify impersonation. Redelegated trust id: %s", parent.ID)
 	}
 	t.RedelegatedTrustID = parent.ID
 	if t.ExpiresAt.IsZero() {
