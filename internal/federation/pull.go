@@ -174,7 +174,11 @@ func (s *Service) PullNow(ctx context.Context, peer id.UUID) error {
 // cursor before the next is asked for, with a new token.
 func (s *Service) drain(ctx context.Context, peer id.UUID, st *pacing) error {
 	for {
+		before := st.limit
 		more, err := s.pullPage(ctx, peer, st)
+		if failureOf(err) == pullTooLarge && st.limit != before {
+			continue // for half as much, seven times at most
+		}
 		if err != nil || !more {
 			return err
 		}

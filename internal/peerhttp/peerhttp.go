@@ -38,6 +38,9 @@ const (
 	PullBody    = 4 << 20
 
 	declareTimeout = 15 * time.Second
+	// idleConn is under the 5 s after which the reference's server hangs up, so
+	// that a connection is reused for the next page and never found dead.
+	idleConn = 3 * time.Second
 	headerBytes    = 64 << 10
 	maxRetryAfter  = 24 * time.Hour
 )
@@ -87,7 +90,7 @@ func New(c Config) *Client {
 		MaxConnsPerHost:        4,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    1,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleConn,
 		MaxResponseHeaderBytes: headerBytes,
 	}
 	pullTimeout := c.PullTimeout
@@ -189,9 +192,15 @@ func (c *Client) Declare(ctx context.Context, nodeURL string, key federation.API
 
 func (c *Client) do(ctx context.Context, method, target string, body []byte, h http.Header, limit int64) (federation.Reply, error) {
 	var r federation.Reply
-	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	// A body that cannot be had a second time, empty or not, keeps the transport
+	// from sending a request again by itself when a connection breaks: the node
+	// may have used up the token already, and would call the second one a replay.
+	req, err := http.NewRequestWithContext(ctx, method, target, io.MultiReader(bytes.NewReader(body)))
 	if err != nil {
 		return r, errs.With(errs.Invalid, err, "the node URL is not usable")
+	}
+	if len(body) > 0 {
+		req.ContentLength = int64(len(body))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "symbolon")

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +203,31 @@ func TestWhatIsSent(t *testing.T) {
 	}
 	if got.Method != "POST" || got.URL.Path != "/v1/federation/peers" || got.Header.Get("Authorization") != "Bearer KEY" || string(body) != "{}" {
 		t.Errorf("Declare sent %s %s %v %q", got.Method, got.URL, got.Header, body)
+	}
+}
+
+// A token is used once: when a kept connection breaks under a request, the request
+// fails and is not sent again under the caller's feet.
+func TestARequestIsSentOnce(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int32
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			t.Errorf("a request for facts has a body of %d bytes", r.ContentLength)
+		}
+		if n.Add(1) > 1 {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	c := client(t, Config{})
+	if _, err := c.Pull(t.Context(), url, "t", federation.PullQuery{Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Pull(t.Context(), url, "t", federation.PullQuery{Limit: 1}); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("the second pull: %v, want Unavailable", err)
+	}
+	if n.Load() != 2 {
+		t.Errorf("two pulls sent %d requests", n.Load())
 	}
 }
 
