@@ -109,7 +109,7 @@ func parseScope(raw json.RawMessage) (issuer.Scope, error) {
 	case "project":
 		return projectScope(in, path)
 	case "domain":
-		ref, err := reference(in, path, "domain")
+		ref, err := idOrName(in, path, "domain")
 		return issuer.Scope{Kind: issuer.ScopeDomain, ID: ref.ID, Name: ref.Name}, err
 	case "system":
 		if string(in["all"]) != "true" {
@@ -131,8 +131,8 @@ func oneScope() error {
 	return missing("system, project, domain, OS-TRUST:trust or unscoped", "scope")
 }
 
-// reference reads an id or a name.
-func reference(m map[string]json.RawMessage, path, what string) (issuer.Ref, error) {
+// idOrName reads an id or a name.
+func idOrName(m map[string]json.RawMessage, path, what string) (issuer.Ref, error) {
 	var ref issuer.Ref
 	if err := optionalText(m, path, "id", &ref.ID); err != nil {
 		return ref, err
@@ -147,7 +147,7 @@ func reference(m map[string]json.RawMessage, path, what string) (issuer.Ref, err
 }
 
 func projectScope(m map[string]json.RawMessage, path string) (issuer.Scope, error) {
-	ref, err := reference(m, path, "project")
+	ref, err := idOrName(m, path, "project")
 	if err != nil {
 		return issuer.Scope{}, err
 	}
@@ -163,6 +163,6 @@ func projectScope(m map[string]json.RawMessage, path string) (issuer.Scope, erro
 	if err != nil {
 		return s, err
 	}
-	s.Domain, err = reference(domain, path+"/domain", "domain")
+	s.Domain, err = idOrName(domain, path+"/domain", "domain")
 	return s, err
 }
