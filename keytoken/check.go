@@ -108,10 +108,8 @@ func (c *Claims) check(l Limits) error {
 	case l.MaxLifetime > 0 && c.IssuedAt.Add(l.MaxLifetime).Before(c.ExpiresAt):
 		return fmt.Errorf("expiry is more than %v after issue", l.MaxLifetime)
 	}
-	for i, m := range c.Methods {
-		if slices.Contains(c.Methods[:i], m) {
-			return fmt.Errorf("method %q given twice", m)
-		}
+	if err := checkMethods(c.Methods); err != nil {
+		return err
 	}
 	for _, id := range c.AuditIDs {
 		if !isAuditID(id) {
@@ -127,6 +125,18 @@ func (c *Claims) check(l Limits) error {
 	}
 	if slices.ContainsFunc(c.FederatedGroupIDs, func(g string) bool { return !utf8.ValidString(g) }) {
 		return errors.New("a group id is not UTF-8")
+	}
+	return nil
+}
+
+func checkMethods(methods []string) error {
+	if len(methods) > maxMethods+2 {
+		return fmt.Errorf("%d methods, want at most %d", len(methods), maxMethods+2)
+	}
+	for i, m := range methods {
+		if m == "" || !utf8.ValidString(m) || slices.Contains(methods[:i], m) {
+			return fmt.Errorf("method %q is empty, not UTF-8 or given twice", m)
+		}
 	}
 	return nil
 }
@@ -187,6 +197,9 @@ func checkTimes(issued, expires epoch.Seconds, now time.Time, l Limits, grace ti
 		claim string
 		at    epoch.Seconds
 	}{{"issued_at", issued}, {"expires_at", expires}} {
+		if n.at.Plausible() {
+			continue
+		}
 		if u, mistaken := epoch.Mistaken(float64(n.at), epoch.UnitSeconds); mistaken {
 			return &token.Rejection{
 				Reason: token.UnitMismatch, LooksLike: u, Claim: n.claim, Detail: n.claim + " looks like a number of " + u.String(),

@@ -3,7 +3,6 @@ package keytoken
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -78,12 +77,7 @@ func (rs *Receipts) check(c *Receipt) error {
 	case rs.limits.MaxLifetime > 0 && c.IssuedAt.Add(rs.limits.MaxLifetime).Before(c.ExpiresAt):
 		return fmt.Errorf("expiry is more than %v after issue", rs.limits.MaxLifetime)
 	}
-	for i, m := range c.Methods {
-		if slices.Contains(c.Methods[:i], m) {
-			return fmt.Errorf("method %q given twice", m)
-		}
-	}
-	return nil
+	return checkMethods(c.Methods)
 }
 
 // appendReceipt writes the payload: user, M, EXP, and no version.

@@ -44,6 +44,7 @@ type Tokens struct {
 	// One of the two envelopes. They are not behind an interface, so that what
 	// is decoded can stay on the caller's stack.
 	fernet *fernetProvider
+	jws    *jwsProvider
 	limits Limits
 }
 
@@ -60,7 +61,13 @@ func NewFernet(keys Keyring, f Format, l Limits) (*Tokens, error) {
 // key to mint or verify with. A caller that meets [token.UnknownKey] asks it, to
 // tell "your token is bad" from "we cannot tell".
 func (t *Tokens) Ready() error {
-	if err := t.fernet.ready(); err != nil {
+	var err error
+	if t.jws != nil {
+		err = t.jws.ready()
+	} else {
+		err = t.fernet.ready()
+	}
+	if err != nil {
 		return errs.With(errs.Unavailable, err, "no token key is available")
 	}
 	return nil
@@ -74,7 +81,13 @@ func (t *Tokens) Mint(c Claims, now time.Time) (string, error) {
 	if err := c.check(t.limits); err != nil {
 		return "", fmt.Errorf("keytoken: mint: %w", err)
 	}
-	text, err := t.fernet.mint(&c)
+	var text string
+	var err error
+	if t.jws != nil {
+		text, err = t.jws.mint(&c)
+	} else {
+		text, err = t.fernet.mint(&c)
+	}
 	if err != nil {
 		return "", fmt.Errorf("keytoken: mint: %w", err)
 	}
@@ -134,7 +147,13 @@ func (t *Tokens) Decode(text string) (Decoded, *token.Rejection) {
 // decode fills d, which is zero. After a rejection what it holds means nothing.
 func (t *Tokens) decode(text string, d *Decoded) *token.Rejection {
 	d.limits = t.limits
-	rej := t.fernet.decode(text, d)
+	var rej *token.Rejection
+	if t.jws != nil {
+		*d, rej = t.jws.decode(text)
+		d.limits = t.limits
+	} else {
+		rej = t.fernet.decode(text, d)
+	}
 	if rej != nil {
 		rej.Kind, rej.Leeway = token.Identity, t.limits.Leeway
 	}
