@@ -2,11 +2,14 @@
 
     VENV/bin/python stigmem_operator.py publish-manifest DB NODE_URL < ADMIN_KEY
     VENV/bin/python stigmem_operator.py peer-token DB TARGET_NODE_ID SCOPE,SCOPE
+    VENV/bin/python stigmem_operator.py spoil DB FACT_ID
 
 publish-manifest signs the node's manifest with the federation key kept in its
 database and puts it on the node; from release 0.9.0a11 on, a peer binds the
 node's entity_uri from it and takes no fact before. peer-token prints a peer
-token of that node for TARGET_NODE_ID.
+token of that node for TARGET_NODE_ID. spoil stores a copy of a fact with another
+value under the same content id, as a corrupted or hostile node would serve it,
+and prints its id.
 
 Runs in the environment where the node is installed (cryptography).
 """
@@ -70,5 +73,17 @@ def peer_token(db, target, scopes):
     print(text + "." + b64(key.sign(text.encode())))
 
 
+def spoil(db, fact_id):
+    with sqlite3.connect(db, timeout=20) as conn:
+        conn.row_factory = sqlite3.Row
+        row = dict(conn.execute("SELECT * FROM facts WHERE id = ?", (fact_id,)).fetchone())
+        row["id"], row["value_v"] = str(uuid.uuid4()), "spoiled"
+        wall, counter = row["hlc"].split(".")
+        row["hlc"] = "%s.%d" % (wall, int(counter) + 1)
+        names = ",".join(row)
+        conn.execute("INSERT INTO facts (%s) VALUES (%s)" % (names, ",".join("?" * len(row))), tuple(row.values()))
+    print(row["id"])
+
+
 if __name__ == "__main__":
-    {"publish-manifest": publish_manifest, "peer-token": peer_token}[sys.argv[1]](*sys.argv[2:])
+    {"publish-manifest": publish_manifest, "peer-token": peer_token, "spoil": spoil}[sys.argv[1]](*sys.argv[2:])
