@@ -178,7 +178,7 @@ func (p *process) ready(t *testing.T, url string) {
 // goes to its standard input.
 func run(t *testing.T, environ []string, input string, argv ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = environ

@@ -1,0 +1,176 @@
+package interop
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// A step is one exchange that a walk recorded.
+type step struct {
+	Name    string
+	Request struct {
+		Method, Path string
+	}
+	Response struct {
+		Status  int
+		Headers [][2]string
+		Body    any
+		Text    *string
+	}
+}
+
+// walkIdentity runs the walk of the Identity API against a server and reads what it
+// recorded, by group and name.
+func walkIdentity(t *testing.T, url string) (order []string, steps map[string]step) {
+	t.Helper()
+	out := filepath.Join(workDir(t), "walk")
+	mustRun(t, cleanEnv(t.TempDir()), "", debianPython, driver(t, "identity_walk.py"), url, adminPassword, out)
+	files, err := filepath.Glob(filepath.Join(out, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the walk recorded nothing: %v", err)
+	}
+	sort.Strings(files)
+	steps = map[string]step{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []step
+		if err := json.Unmarshal(b, &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			name := strings.TrimSuffix(filepath.Base(f), ".json") + "/" + s.Name
+			for i := 2; steps[name].Name != ""; i++ {
+				name = fmt.Sprintf("%s-%d", strings.TrimSuffix(name, fmt.Sprintf("-%d", i-1)), i)
+			}
+			order, steps[name] = append(order, name), s
+		}
+	}
+	return order, steps
+}
+
+var volatile = []struct {
+	re *regexp.Regexp
+	to string
+}{
+	{regexp.MustCompile(`gAAAA[A-Za-z0-9_-]+`), "<token>"},
+	{regexp.MustCompile(`[0-9a-f]{64}|[0-9a-f]{32}`), "<id>"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z`), "<time>"},
+	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "<base>"},
+	{regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`), "<audit>"},
+}
+
+// shape reduces a body to what two servers must have in common: its keys, its types and
+// its texts, with what is made up at random named, and lists as the set of what they hold.
+func shape(v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		var parts []string
+		for _, k := range keys {
+			parts = append(parts, k+":"+shape(v[k]))
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	case []any:
+		var parts []string
+		for _, x := range v {
+			parts = append(parts, shape(x))
+		}
+		slices.Sort(parts)
+		return "[" + strings.Join(slices.Compact(parts), ",") + "]"
+	case string:
+		for _, x := range volatile {
+			v = x.re.ReplaceAllString(v, x.to)
+		}
+		return fmt.Sprintf("%q", v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// comparable headers, by presence alone.
+var compared = []string{"X-Subject-Token", "Www-Authenticate", "Vary", "Location"}
+
+func headerSet(s step) string {
+	var have []string
+	for _, h := range s.Response.Headers {
+		if slices.ContainsFunc(compared, func(c string) bool { return strings.EqualFold(c, h[0]) }) {
+			have = append(have, strings.ToLower(h[0]))
+		}
+	}
+	slices.Sort(have)
+	return strings.Join(slices.Compact(have), ",")
+}
+
+// different lists the steps whose answers differ on purpose, and why. Each is also in
+// docs/compatibility.md.
+var different = map[string]string{}
+
+// shapeDiffers lists the steps whose status is the same and whose body differs for a
+// reason that no client minds.
+var shapeDiffers = map[string]string{}
+
+// The walk of the Identity API gives, step by step, the same statuses and bodies from a
+// real Keystone and from us, but for the differences that are listed.
+func TestIdentityDifferential(t *testing.T) {
+	needs(t, keystoneManage)
+	k := startKeystone(t, filepath.Join(workDir(t), "keys"))
+	order, theirs := walkIdentity(t, k.url)
+	_, ours := walkIdentity(t, startSymbolon(t).url+"/v3")
+	same := 0
+	for _, name := range order {
+		a, b := theirs[name], ours[name]
+		if reason, ok := different[name]; ok {
+			if a.Response.Status == b.Response.Status && shape(a.Response.Body) == shape(b.Response.Body) {
+				t.Errorf("%s: no longer differs, though it is listed: %s", name, reason)
+			}
+			continue
+		}
+		if a.Response.Status != b.Response.Status {
+			t.Errorf("%s (%s %s): status %d, Keystone's %d: %s", name, b.Request.Method, b.Request.Path, b.Response.Status, a.Response.Status, brief(b))
+			continue
+		}
+		if ha, hb := headerSet(a), headerSet(b); ha != hb {
+			t.Errorf("%s: headers %s, Keystone's %s", name, hb, ha)
+		}
+		if _, ok := shapeDiffers[name]; !ok && !sameShape(a, b) {
+			t.Errorf("%s (%s %s): body\n  ours     %s\n  Keystone %s", name, b.Request.Method, b.Request.Path, shape(b.Response.Body), shape(a.Response.Body))
+			continue
+		}
+		same++
+	}
+	t.Logf("%d of %d steps are answered alike; %d differ as documented", same, len(order), len(different))
+}
+
+// sameShape compares bodies. The message of a 400 is prose that changes between
+// Keystone's own releases, so that its presence is enough.
+func sameShape(a, b step) bool {
+	if a.Response.Text != nil || b.Response.Text != nil {
+		return (a.Response.Text != nil) == (b.Response.Text != nil)
+	}
+	if a.Response.Status == 400 {
+		return text(dig(b.Response.Body, "error", "title")) == "Bad Request" && text(dig(b.Response.Body, "error", "message")) != ""
+	}
+	return shape(a.Response.Body) == shape(b.Response.Body)
+}
+
+func brief(s step) string {
+	b, _ := json.Marshal(s.Response.Body)
+	if len(b) > 200 {
+		b = b[:200]
+	}
+	return string(b)
+}
