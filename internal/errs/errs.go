@@ -105,3 +105,13 @@ func KindOf(err error) Kind {
 
 // Is reports whether err is of kind k. A nil error is of no kind.
 func Is(err error, k Kind) bool { return err != nil && KindOf(err) == k }
+
+// MessageOf returns the message of the outermost Error in err's chain, which is for
+// the caller, or "" when there is none or the kind is Internal.
+func MessageOf(err error) string {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind == Internal {
+		return ""
+	}
+	return e.Msg
+}
