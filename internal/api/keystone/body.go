@@ -51,6 +51,10 @@ func (o *object) fail(member string, v json.RawMessage, format string, args ...a
 	if o.err != nil {
 		return
 	}
+	if member == "password" { // of any kind: what stands there may be one
+		o.err = errs.E(errs.Invalid, "Invalid input for field/attribute password. The value is not of type 'string', 'null'")
+		return
+	}
 	o.err = errs.E(errs.Invalid, "Invalid input for field/attribute %s. Value: %s. "+format,
 		append([]any{member, shorten(string(v))}, args...)...)
 }
