@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"symbolon/epoch"
 	"symbolon/internal/errs"
@@ -64,4 +65,23 @@ func (s *Service) AuditLog(ctx context.Context, by principal.Principal, q AuditQ
 		return AuditPage{}, nil // nothing of such a type is ever written here
 	}
 	return s.store.FederationAudit(ctx, q)
+}
+
+// Cursor returns the text by which a caller asks for the next page, or "".
+func (p AuditPage) Cursor() string {
+	if p.Next == 0 {
+		return ""
+	}
+	return strconv.FormatInt(p.Next, 10)
+}
+
+// ParseAuditCursor reads what [AuditPage.Cursor] wrote. The error is of kind
+// Invalid.
+func ParseAuditCursor(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != s {
+		return 0, errs.Detail(errs.Invalid, "unreadable pagination cursor",
+			map[string]string{"code": "invalid_cursor", "message": "unreadable pagination cursor"})
+	}
+	return n, nil
 }

@@ -3,6 +3,7 @@ package federation
 import (
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -84,10 +85,8 @@ func (d Declaration) check() error {
 	if len(d.Scopes) > maxScopes {
 		return errs.E(errs.Invalid, "allowed_scopes must not have more than %d members", maxScopes)
 	}
-	for _, s := range d.Scopes {
-		if _, err := id.ParseScope(s); err != nil {
-			return errs.E(errs.Invalid, "invalid scopes: {%s}", id.Quote(s))
-		}
+	if bad := UnknownScopes(d.Scopes); bad != "" {
+		return errs.E(errs.Invalid, "invalid scopes: %s", bad)
 	}
 	// Whether it is a signature is found out later; this is about text that
 	// is none at all. Newlines are skipped by the decoder and not by us.
@@ -95,6 +94,21 @@ func (d Declaration) check() error {
 		return errs.E(errs.Invalid, "declaration_sig must be base64url")
 	}
 	return nil
+}
+
+// UnknownScopes returns those of the names that name no scope, as the wire's errors
+// list them: {'x', 'y'}. It is empty when there are none.
+func UnknownScopes(names []string) string {
+	var bad []string
+	for _, s := range names {
+		if q := id.Quote(s); id.ScopesNamed([]string{s}).Empty() && !slices.Contains(bad, q) {
+			bad = append(bad, q)
+		}
+	}
+	if len(bad) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(bad, ", ") + "}"
 }
 
 // storable reports whether every engine can keep s: valid UTF-8 without NUL.

@@ -62,10 +62,7 @@ func (e Envelope) signed(factID, cid string, validUntil *string) ([]byte, error)
 // Seal returns the envelope of a fact of this node's, the content id that is valid on
 // the newer wire, and the signature's text.
 func (s *Service) Seal(f *fact.Fact) (e Envelope, cid id.CID, sig string, err error) {
-	c := canon.Fact{
-		Entity: string(f.Entity), Relation: f.Relation, ValueType: f.Value.Type, Value: f.Value.V, Source: string(f.Source),
-		Scope: f.Scope.String(), Confidence: f.Confidence, InterpretAs: f.Value.InterpretAs,
-	}
+	c := canonical(f)
 	if cid, err = c.CIDIn(canon.CIDv2); err != nil {
 		return e, "", "", errs.Wrap(err, "federation: seal")
 	}
@@ -157,4 +154,12 @@ func decodeEntries(version json.RawMessage, list []json.RawMessage) ([]entry, bo
 		}
 	}
 	return out, true, nil
+}
+
+// canonical returns what a fact's content id covers.
+func canonical(f *fact.Fact) canon.Fact {
+	return canon.Fact{
+		Entity: string(f.Entity), Relation: f.Relation, ValueType: f.Value.Type, Value: f.Value.V, Source: string(f.Source),
+		Scope: f.Scope.String(), Confidence: f.Confidence, InterpretAs: f.Value.InterpretAs,
+	}
 }

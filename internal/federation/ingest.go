@@ -193,10 +193,7 @@ func (s *Service) ingest(ctx context.Context, tx Tx, p Peer, o offer) (*refusal,
 	if reserved(f) {
 		return refuse(factReserved), nil
 	}
-	m, err := canon.MatchReceived(canon.Fact{
-		Entity: string(f.Entity), Relation: f.Relation, ValueType: f.Value.Type, Source: string(f.Source),
-		Scope: f.Scope.String(), Confidence: f.Confidence, InterpretAs: f.Value.InterpretAs,
-	}, o.value, o.claimed)
+	m, err := canon.MatchReceived(canonical(f), o.value, o.claimed)
 	if err != nil {
 		return refuse(factMalformed), nil
 	}

@@ -6,10 +6,11 @@ import (
 
 	"symbolon/internal/errs"
 	"symbolon/internal/id"
+	"symbolon/token"
 )
 
-// maxPushed bounds the facts of one push. The body's bound is the face's.
-const maxPushed = 1000
+// MaxPushed bounds the facts of one push. The body's bound is the face's.
+const MaxPushed = 1000
 
 // PushEnabled reports an error of kind MethodNotAllowed when pushed facts are not
 // accepted; it comes before any other check.
@@ -40,8 +41,8 @@ func (s *Service) Push(ctx context.Context, c Caller, facts []json.RawMessage) (
 	if err := s.PushEnabled(); err != nil {
 		return PushResult{}, err
 	}
-	if len(facts) > maxPushed {
-		return PushResult{}, errs.E(errs.TooLarge, "a push must not have more than %d facts", maxPushed)
+	if len(facts) > MaxPushed {
+		return PushResult{}, errs.E(errs.TooLarge, "a push must not have more than %d facts", MaxPushed)
 	}
 	var out PushResult
 	err := s.store.UpdatePeers(ctx, func(tx Tx) error {
@@ -81,4 +82,28 @@ func (s *Service) pushed(ctx context.Context, tx Tx, c Caller, raw []byte) (offe
 	}
 	bad, err := s.ingest(ctx, tx, c.Peer, o)
 	return o, bad, err
+}
+
+// RejectCapability refuses a capability token on a push, audited, and returns the
+// error of kind Unauthenticated that says why. This node knows no issuer of such
+// tokens.
+func (s *Service) RejectCapability(ctx context.Context, text string) error {
+	why := "issuer manifest not found or expired"
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc == nil {
+		why = "invalid token JSON: not a JSON object"
+	}
+	if _, ok := s.noise.take("", s.now()); ok {
+		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+			e := s.event("capability_rejected", system, "capability:rejected", detail{"reason": why})
+			e.PeerID, e.Tenant = "", id.DefaultTenant.String()
+			tx.Audit(e)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.onReject(ctx, &token.Rejection{Reason: token.UnknownKey, Kind: token.Capability, Now: s.now(), Detail: why})
+	return errs.E(errs.Unauthenticated, "capability token invalid: %s", why)
 }

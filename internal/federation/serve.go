@@ -62,6 +62,11 @@ func (s *Service) Serve(ctx context.Context, c Caller, q ServeQuery) (ServedPage
 	if err != nil {
 		return ServedPage{}, err
 	}
+	for i := range facts {
+		if err := asServed(&facts[i]); err != nil {
+			return ServedPage{}, err
+		}
+	}
 	page := ServedPage{Facts: facts, Cursor: q.Cursor, HasMore: len(facts) > q.Limit}
 	if page.HasMore {
 		page.Facts = facts[:q.Limit]
@@ -70,4 +75,17 @@ func (s *Service) Serve(ctx context.Context, c Caller, q ServeQuery) (ServedPage
 		page.Cursor = page.Facts[n-1].HLC
 	}
 	return page, nil
+}
+
+// asServed makes a fact whose confidence was overridden one that says so of itself:
+// what leaves is what is believed now, under the content id that it then has.
+func asServed(f *fact.Fact) error {
+	if f.Override == nil || f.Override.Confidence == nil || f.CID == "" {
+		return nil
+	}
+	f.Confidence = *f.Override.Confidence
+	c := canonical(f)
+	cid, err := c.CID()
+	f.CID = cid
+	return errs.Wrap(err, "federation: serve")
 }

@@ -189,6 +189,26 @@ func (s *Service) Peer(ctx context.Context, by principal.Principal, ref string) 
 	return find(ctx, s.store, ref)
 }
 
+// A Description is a peer and how reading it goes.
+type Description struct {
+	Peer     Peer
+	Position Position
+	// Pull is zero in a process that does not poll the peer.
+	Pull  PullState
+	Clock Clock
+}
+
+// Describe returns the peer whose row id or node id is ref, with its position and the
+// state of polling it. It needs the permission federate.
+func (s *Service) Describe(ctx context.Context, by principal.Principal, ref string) (Description, error) {
+	p, err := s.Peer(ctx, by, ref)
+	if err != nil {
+		return Description{}, err
+	}
+	pos, err := s.store.PeerPosition(ctx, p.ID)
+	return Description{Peer: p, Position: pos, Pull: s.pulls.get(p.ID), Clock: s.clocks.get(p.NodeID)}, err
+}
+
 // find looks a peer up by row id, then by node id.
 func find(ctx context.Context, r Reader, ref string) (Peer, error) {
 	if row, err := id.ParseUUID(ref); err == nil {
