@@ -119,7 +119,7 @@ func tryOpen(ctx context.Context, o Options) (e *sqlite.Engine, pending bool, er
 
 func openPostgres(ctx context.Context, o Options, migrate bool) (*postgres.Engine, error) {
 	if !strings.HasPrefix(o.URL, "postgres://") && !strings.HasPrefix(o.URL, "postgresql://") {
-		return nil, &OpenError{BadURL, "the database address must begin with postgres:// (leave it out for the embedded database)", nil}
+		return nil, &OpenError{BadURL, "the database address is not one of PostgreSQL: begin it with postgres://, or leave it out for the embedded database", nil}
 	}
 	e, err := postgres.Open(ctx, o.URL)
 	if err != nil {

@@ -85,12 +85,21 @@ func (e *Engine) Name() string {
 // ConnConfig returns a copy of the writer's settings, for the migrations.
 func (e *Engine) ConnConfig() *pgx.ConnConfig { return e.config.Copy() }
 
+// durable undoes a server's setting that lets a crash lose acknowledged commits;
+// one that asks for more than a local disk is left alone.
+const durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+
 func (e *Engine) connect(ctx context.Context) error {
 	if e.writer != nil && !e.writer.IsClosed() {
 		return nil
 	}
 	c, err := pgx.ConnectConfig(ctx, e.config)
 	if err != nil {
+		e.writer = nil
+		return classify(err)
+	}
+	if _, err := c.Exec(ctx, durable); err != nil {
+		_ = c.Close(ctx) // the statement's error says more
 		e.writer = nil
 		return classify(err)
 	}
@@ -290,40 +299,49 @@ func (t *writeTx) Commit(ctx context.Context, last []sqltext.Stmt) error {
 	}
 	b.Queue("COMMIT")
 	br := t.c.SendBatch(t.ctx, b)
-	err := t.results(br, len(last))
-	if cerr := br.Close(); err == nil {
+	committed, err := results(br, len(last))
+	cerr := br.Close()
+	if committed {
+		// Whatever happened to the connection since, the server has said so.
+		t.done = true
+		t.cancel()
+		return nil
+	}
+	if err == nil {
 		err = cerr
 	}
-	if err != nil {
-		var pe *pgconn.PgError
-		if !errors.As(err, &pe) && t.c.IsClosed() {
-			err = &sqltext.Error{Class: sqltext.Unknown, Err: err}
-		} else {
-			err = classify(err)
-		}
-		t.Rollback(ctx)
-		return err
-	}
-	t.done = true
-	t.cancel()
-	return nil
+	err = t.commitError(err)
+	t.Rollback(ctx)
+	return err
 }
 
-func (t *writeTx) results(br pgx.BatchResults, n int) error {
+// commitError tells a refused commit from one whose outcome is not known: the
+// server had the whole transaction when the connection went.
+func (t *writeTx) commitError(err error) error {
+	var pe *pgconn.PgError
+	refused := errors.As(err, &pe) && pe.Severity == "ERROR"
+	if !refused && t.c.IsClosed() {
+		return &sqltext.Error{Class: sqltext.Unknown, Err: err}
+	}
+	return classify(err)
+}
+
+func results(br pgx.BatchResults, n int) (committed bool, err error) {
 	for range n {
 		tag, err := br.Exec()
 		if err != nil {
-			return err
+			return false, err
 		}
 		if tag.RowsAffected() != 1 {
-			return fmt.Errorf("a statement of the commit changed %d rows, want 1", tag.RowsAffected())
+			// COMMIT is on its way already.
+			return false, &sqltext.Error{Class: sqltext.Unknown, Err: fmt.Errorf("a statement of the commit changed %d rows, want 1", tag.RowsAffected())}
 		}
 	}
 	tag, err := br.Exec()
 	if err == nil && tag.String() != "COMMIT" {
-		return fmt.Errorf("commit: the server answered %q", tag.String())
+		return false, fmt.Errorf("commit: the server answered %q", tag.String())
 	}
-	return err
+	return err == nil, err
 }
 
 func (t *writeTx) Rollback(context.Context) {

@@ -118,11 +118,13 @@ func prepareFile(dir, name string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(abs, name)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return "", err
+	// An existing file is not opened here: closing it would drop the locks that
+	// other connections of this process hold on it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = f.Close()
 	}
-	if err := f.Close(); err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	for _, suffix := range [...]string{"", "-wal", "-shm"} {

@@ -38,7 +38,7 @@ func Migrate(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	q := url.Values{}
+	q := url.Values{"_txlock": {"immediate"}}
 	for _, p := range []string{"busy_timeout(500)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"} {
 		q.Add("_pragma", p)
 	}
@@ -66,7 +66,7 @@ func (e *Engine) Foreign(ctx context.Context) (id int64, foreign bool, err error
 		return id, false, nil
 	}
 	var tables int64
-	err = e.writer.first(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> $1",
+	err = e.writer.first(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> $1 AND name NOT LIKE 'sqlite#_%' ESCAPE '#'",
 		[]any{migrations.Table}).Scan(&tables)
 	return id, tables > 0, err
 }
