@@ -48,7 +48,17 @@ func (a authenticator) Authenticate(_ context.Context, text string) (*issuer.Tok
 
 const base = "http://keystone.test/v3"
 
+// newFace is a bootstrapped face with a caller of every kind.
 func newFace(t *testing.T) *face {
+	t.Helper()
+	f := newEmptyFace(t)
+	_, err := f.dir.Bootstrap(t.Context(), identity.BootstrapParams{Password: "pw", RegionID: "RegionOne", PublicURL: base})
+	f.must(err)
+	f.cast()
+	return f
+}
+
+func newEmptyFace(t *testing.T) *face {
 	t.Helper()
 	f := &face{t: t, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), tokens: map[string]*issuer.Token{}, vars: map[string]string{}}
 	now := func() time.Time { return f.now }
@@ -63,14 +73,14 @@ func newFace(t *testing.T) *face {
 	f.dir = identity.New(s, identity.Config{}, now, func(_ context.Context, _ identity.User, pw string, _ []identity.Password, _ bool) (identity.Password, int, error) {
 		return identity.Password{Hash: identity.PasswordHash("fake:" + pw), CreatedAt: now()}, 1, nil
 	})
-	_, err = f.dir.Bootstrap(t.Context(), identity.BootstrapParams{Password: "pw", RegionID: "RegionOne", PublicURL: base})
-	f.must(err)
 	rules, err := rule.NewEnforcer(rule.Defaults())
 	f.must(err)
 	f.api = New(Deps{
 		Identity: f.dir, Tokens: authenticator(f.tokens), Rules: rules, Now: now,
-		Log:       slog.New(slog.NewTextHandler(&f.log, nil)),
-		Principal: func(t *issuer.Token) principal.Principal { return principal.Principal{Entity: "user:" + t.User.ID, Tenant: "default"} },
+		Log: slog.New(slog.NewTextHandler(&f.log, nil)),
+		Principal: func(t *issuer.Token) principal.Principal {
+			return principal.Principal{Entity: "user:" + t.User.ID, Tenant: "default"}
+		},
 		ChangePassword: func(ctx context.Context, userID, original, password string) error {
 			have, err := f.dir.Passwords(ctx, userID)
 			if err != nil {
@@ -83,7 +93,6 @@ func newFace(t *testing.T) *face {
 		},
 	})
 	f.h = httpx.WithRequestID(f.api)
-	f.cast()
 	return f
 }
 
