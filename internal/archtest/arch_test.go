@@ -29,7 +29,7 @@ var rings = map[string]int{
 	"internal/principal": 1, "internal/identity": 1, "internal/authn": 1, "internal/issuer": 1, "internal/catalog": 1,
 	"internal/fact": 1, "internal/apikey": 1, "internal/federation": 1, "internal/audit": 1,
 	"internal/store": 2, "internal/peerhttp": 2,
-	"internal/api": 3,
+	"internal/api":    3,
 	"internal/config": 4, "internal/obs": 4, "internal/server": 4, "internal/cli": 4, "internal/doctor": 4, "internal/demo": 4, "internal/inspect": 4,
 	"cmd": 5, "detect": 5, "internal/archtest": 5, "internal/testkit": 5, "interop": 5, "docs": 5,
 }

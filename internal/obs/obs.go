@@ -20,8 +20,8 @@ import (
 
 // The events that detection rules match.
 const (
-	EventRejected = "auth.rejected"
-	EventRequest  = "http.request"
+	EventRejected    = "auth.rejected"
+	EventLoginFailed = "auth.login_failed"
 )
 
 // NewLog returns a logger that writes to w in the format "json", "text" or "auto":

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"symbolon/internal/config"
+	"symbolon/internal/obs"
+	"symbolon/internal/server"
+)
+
+// version is set by the release build: -ldflags "-X symbolon/internal/cli.version=1.2.3".
+var version = "devel"
+
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.serveCommand(), a.bootstrapCommand(), a.keysCommand(), a.tokenCommand(), a.apikeyCommand(), a.peerCommand(), a.auditCommand(), a.dbCommand(),
+		a.versionCommand(),
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := map[string]string{"version": version, "go": "", "revision": ""}
+			if bi, ok := debug.ReadBuildInfo(); ok {
+				v["go"] = bi.GoVersion
+				for _, s := range bi.Settings {
+					if s.Key == "vcs.revision" {
+						v["revision"] = s.Value
+					}
+				}
+			}
+			return a.print(v, func(w io.Writer) { fmt.Fprintf(w, "symbolon %s %s (%s)\n", v["version"], v["revision"], v["go"]) })
+		},
+	}
+}
+
+// newLog returns the logger that the settings ask for, on the error stream.
+func (a *app) newLog(c *config.Config) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		level = slog.LevelInfo
+	}
+	return obs.NewLog(a.Err, c.LogFormat, level)
+}
+
+// openNode builds a node without listening, for commands that work beside one.
+func (a *app) openNode(ctx context.Context, l *config.Loaded, log *slog.Logger) (*server.Node, error) {
+	n, err := server.Open(ctx, &l.Config, server.Options{Log: log, Now: a.Now, Version: version})
+	return n, nodeError(err)
+}
+
+func nodeError(err error) error {
+	var u *server.Unusable
+	if errors.As(err, &u) {
+		return unusable{err}
+	}
+	return openError(err)
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run a node", Args: cobra.NoArgs,
+		Long: `Runs a node until it is interrupted. The first start makes the data directory, the keys, the
+store and an administrator, prints the password once, and shows what to try next. SIGTERM
+lets requests under way finish.`,
+		Example: `  symbolon serve
+  symbolon serve --data /var/lib/symbolon --listen 0.0.0.0:5000 --public-url https://id.example.org
+  OS_BOOTSTRAP_PASSWORD=... symbolon serve --database postgres://symbolon@db/symbolon`,
+	}
+	load := a.withSettings(cmd, "*")
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		l, err := load()
+		if err != nil {
+			return err
+		}
+		log := a.newLog(&l.Config)
+		for _, name := range l.Ignored {
+			log.LogAttrs(c.Context(), slog.LevelWarn, "config.ignored", slog.String("variable", name), slog.String("why", "it means nothing to this server"))
+		}
+		warnings, err := server.CheckExposure(&l.Config)
+		if err != nil {
+			return unusable{err}
+		}
+		for _, w := range warnings {
+			log.LogAttrs(c.Context(), slog.LevelWarn, "config.security", slog.String("warning", w))
+		}
+		n, err := server.Open(c.Context(), &l.Config, server.Options{Log: log, Now: a.Now, Version: version, FirstStart: true})
+		if err != nil {
+			return nodeError(err)
+		}
+		defer n.Close()
+		return nodeError(n.Run(c.Context(), func(addr net.Addr) { a.banner(l, addr, n.First) }))
+	}
+	return cmd
+}
+
+// banner says where the node is and, on its first start, what to try next. It goes to
+// standard output; logs go to the error stream.
+func (a *app) banner(l *config.Loaded, addr net.Addr, first *server.FirstStart) {
+	url := l.URL()
+	if l.PublicURL == "" {
+		_, port, err := net.SplitHostPort(addr.String())
+		if host, _, herr := net.SplitHostPort(l.Listen); err == nil && herr == nil && (host == "" || net.ParseIP(host).IsUnspecified()) {
+			url = "http://127.0.0.1:" + port
+		} else if err == nil {
+			url = "http://" + addr.String()
+		}
+	}
+	fmt.Fprintf(a.Out, "Symbolon is ready at %s (data in %s)\n", url, l.Data)
+	if first == nil {
+		return
+	}
+	if first.Password != "" {
+		fmt.Fprintf(a.Out, `
+The administrator is %q in domain "Default". The password is shown this once:
+
+    export OS_PASSWORD='%s'
+`, l.Bootstrap.Username, first.Password)
+	}
+	fmt.Fprint(a.Out, "\nTry next:\n\n")
+	self := "symbolon"
+	if exe, err := os.Executable(); err == nil && filepath.Base(filepath.Dir(exe)) == "exe" { // built by go run
+		self = "go run ./cmd/symbolon"
+	}
+	if l.Identity {
+		fmt.Fprintf(a.Out, `  # a token, as any OpenStack client gets one
+  curl -si %s/v3/auth/tokens -H 'Content-Type: application/json' -d '{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"%s","domain":{"id":"%s"},"password":"'"$OS_PASSWORD"'"}}},"scope":{"project":{"name":"%s","domain":{"id":"%s"}}}}}' | grep -i x-subject-token
+
+`, url, l.Bootstrap.Username, l.Token.DefaultDomainID, l.Bootstrap.ProjectName, l.Token.DefaultDomainID)
+	}
+	if l.Memory {
+		fmt.Fprintf(a.Out, `  # an API key for an agent, kept in a file
+  %s apikey create --data %s --entity agent:first --permissions read,write >agent.key
+
+  # a fact, said by that agent
+  curl -s %s/v1/facts -H "Authorization: Bearer $(cat agent.key)" -H 'Content-Type: application/json' -d '{"entity":"user:alice","relation":"memory:role","value":{"type":"string","v":"engineer"},"source":"agent:first","scope":"company"}'
+
+`, self, l.Data, url)
+	}
+	fmt.Fprintf(a.Out, "  # what both attacks that this server was made against look like, refused\n  %s demo\n\n", self)
+}
+
+func (a *app) bootstrapCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bootstrap", Short: "Make or repair the administrator, its project and roles, and the catalogue's first entry", Args: cobra.NoArgs,
+		Long: `Makes what is missing of the default domain, the administrator with project and roles, and the
+identity service with its endpoints. What exists is kept, but for the administrator, who is
+enabled and given the password, and the addresses, which are updated. Running it again changes
+nothing. The password comes from OS_BOOTSTRAP_PASSWORD, SYMBOLON_BOOTSTRAP_PASSWORD, one of
+them with _FILE added, or --password-file.`,
+	}
+	var passwordFile string
+	var mutable bool
+	load := a.withSettings(cmd, append([]string{"bootstrap.", "key-repository", "token.", "public-url", "listen"}, storage...)...)
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", `file that holds the password, or "-" for standard input`)
+	cmd.Flags().BoolVar(&mutable, "no-immutable-roles", false, "leave the roles open to update and deletion")
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		l, err := load()
+		if err != nil {
+			return err
+		}
+		if passwordFile != "" {
+			if l.Bootstrap.Password, err = a.readSecret(passwordFile); err != nil {
+				return err
+			}
+		}
+		if l.Bootstrap.Password == "" {
+			return usagef("bootstrap needs a password: set OS_BOOTSTRAP_PASSWORD or --password-file")
+		}
+		n, err := a.openNode(c.Context(), l, a.newLog(&l.Config))
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		steps, err := n.Bootstrap(c.Context(), l.Bootstrap.Password, mutable)
+		if err != nil {
+			return err
+		}
+		type step struct {
+			Resource string `json:"resource"`
+			ID       string `json:"id"`
+			Name     string `json:"name"`
+			Done     string `json:"done"`
+		}
+		out := make([]step, len(steps))
+		for i, s := range steps {
+			out[i] = step{s.Resource, s.ID, s.Name, s.Done}
+		}
+		return a.print(map[string]any{"steps": out}, func(w io.Writer) {
+			for _, s := range out {
+				fmt.Fprintf(w, "%-10s %-12s %s\n", s.Done, s.Resource, s.Name)
+			}
+		})
+	}
+	return cmd
+}
