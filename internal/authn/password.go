@@ -74,7 +74,7 @@ func (m password) Authenticate(ctx context.Context, data any, _ issuer.ScopeKind
 	if err != nil {
 		return Proof{}, err
 	}
-	if err := m.s.checkPassword(ctx, u, amiss, w.password, false); err != nil {
+	if _, err := m.s.checkPassword(ctx, u, amiss, w.password, false); err != nil {
 		return Proof{}, err
 	}
 	return Proof{UserID: u.ID}, nil
@@ -137,60 +137,78 @@ func (s *Service) domain(ctx context.Context, r issuer.Ref) (identity.Project, R
 }
 
 // CheckPassword returns nil when the user is enabled, not locked, and has this
-// password, though it may be expired: what it takes to choose a new one. Every
-// other outcome is the same error of kind Unauthenticated after the same work.
+// password, though it may be expired. Every other outcome is the same error of kind
+// Unauthenticated after the same work.
 func (s *Service) CheckPassword(ctx context.Context, userID, text string) error {
+	_, err := s.prove(ctx, userID, text)
+	return err
+}
+
+// prove is CheckPassword that also returns the hash which the password matched.
+func (s *Service) prove(ctx context.Context, userID, text string) (identity.PasswordHash, error) {
 	u, amiss, err := s.find(ctx, who{id: userID})
 	if err != nil {
-		return err
+		return "", err
 	}
 	return s.checkPassword(ctx, u, amiss, text, true)
 }
 
+// ChangePassword returns what sets the password of a user who proves the old one. A
+// change that happens meanwhile makes the proof worthless.
+func (s *Service) ChangePassword(d *identity.Directory) func(ctx context.Context, userID, original, password string) error {
+	return func(ctx context.Context, userID, original, password string) error {
+		proved, err := s.prove(ctx, userID, original)
+		if err != nil {
+			return err
+		}
+		return d.ReplacePassword(ctx, userID, proved, password)
+	}
+}
+
 // checkPassword compares the password of a user, about whom something may be amiss
-// already, and keeps count of failures.
-func (s *Service) checkPassword(ctx context.Context, u identity.User, amiss Reason, text string, expired bool) error {
+// already, keeps count of failures, and returns the hash that it matches.
+func (s *Service) checkPassword(ctx context.Context, u identity.User, amiss Reason, text string, expired bool) (identity.PasswordHash, error) {
 	var stored identity.Password
 	var fails identity.Failures
 	if u.ID != "" {
 		ps, err := s.Store.Passwords(ctx, u.ID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if len(ps) > 0 {
 			stored = ps[0]
 		}
 		if s.counts(&u) {
 			if fails, err = s.Store.LoginFailures(ctx, u.ID); err != nil {
-				return err
+				return "", err
 			}
 		}
 	}
 	locked := s.locked(fails)
 	ok, renew, err := s.Hasher.Verify(ctx, stored.Hash, text)
 	if err != nil {
-		return err
+		return "", err
 	}
 	refuse := func(why Reason) error {
 		return s.Refuse(ctx, Failure{Reason: why, Method: "password", UserID: u.ID, DomainID: u.DomainID})
 	}
 	switch {
 	case amiss != "":
-		return refuse(amiss)
+		return "", refuse(amiss)
 	case locked:
-		return refuse(Locked)
+		return "", refuse(Locked)
 	case !ok:
 		if err := s.countFailure(ctx, &u, fails); err != nil {
-			return err
+			return "", err
 		}
 		if stored.Hash == "" {
-			return refuse(NoPassword)
+			return "", refuse(NoPassword)
 		}
-		return refuse(WrongPassword)
+		return "", refuse(WrongPassword)
 	case !expired && !stored.ExpiresAt.IsZero() && !s.Now().Before(stored.ExpiresAt):
-		return refuse(PasswordExpired)
+		return "", refuse(PasswordExpired)
 	}
-	return s.succeeded(ctx, &u, stored.Hash, text, renew, refuse)
+	return stored.Hash, s.succeeded(ctx, &u, stored.Hash, text, renew, refuse)
 }
 
 // counts reports whether failures of the user are counted.

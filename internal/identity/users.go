@@ -166,6 +166,13 @@ func (d *Directory) UpdateUser(ctx context.Context, userID string, p UserPatch) 
 // ChangePassword sets the password of a user who has proved the old one, resets
 // the user's failed logins and revokes the user's tokens.
 func (d *Directory) ChangePassword(ctx context.Context, userID, password string) error {
+	return d.ReplacePassword(ctx, userID, "", password)
+}
+
+// ReplacePassword is ChangePassword for a user who has proved the password of which
+// proved is the hash: when that is no longer the user's password the proof is worth
+// nothing any more, and the error is of kind Conflict. Empty is any.
+func (d *Directory) ReplacePassword(ctx context.Context, userID string, proved PasswordHash, password string) error {
 	u, err := d.User(ctx, userID)
 	if err != nil {
 		return err
@@ -176,6 +183,9 @@ func (d *Directory) ChangePassword(ctx context.Context, userID, password string)
 	old, err := d.Passwords(ctx, userID)
 	if err != nil {
 		return err
+	}
+	if proved != "" && (len(old) == 0 || old[0].Hash != proved) {
+		return errs.E(errs.Conflict, "The password was changed by another request at the same time.")
 	}
 	pw, keep, err := d.password(ctx, u, password, old, true)
 	if err != nil {

@@ -131,6 +131,10 @@ func New(t testing.TB, c Config) *Cloud {
 		_, err = out.Dir.Bootstrap(ctx, identity.BootstrapParams{
 			Password: Password, RegionID: "RegionOne", PublicURL: "http://keystone.example.org/v3",
 			InternalURL: "http://keystone.example.org/v3", AdminURL: "http://keystone.example.org/v3",
+			Matches: func(ctx context.Context, stored identity.PasswordHash, password string) (bool, error) {
+				ok, _, err := out.Hasher.Verify(ctx, stored, password)
+				return ok, err
+			},
 		})
 		check(err)
 		u, err := out.Store.UserByName(ctx, "default", "admin")
