@@ -164,13 +164,8 @@ func (n *Node) openIdentity(ctx context.Context, o Options, reject token.Observe
 	logins := authn.New(authn.Deps{Store: n.Store, Issuer: n.Issuer, Hasher: n.hasher, Now: n.now, Observe: n.loginFailed}, authn.Config{})
 	n.identity = keystone.New(keystone.Deps{
 		Identity: n.Directory, Tokens: n.Issuer, Issuer: n.Issuer, Logins: logins, Rules: rules, Principal: n.Issuer.Principal,
-		ChangePassword: func(ctx context.Context, userID, original, password string) error {
-			if err := logins.CheckPassword(ctx, userID, original); err != nil {
-				return err
-			}
-			return n.Directory.ChangePassword(ctx, userID, password)
-		},
-		PublicURL: c.PublicURL, MaxBody: c.MaxBody, Log: n.log, Now: n.now,
+		ChangePassword: logins.ChangePassword(n.Directory),
+		PublicURL:      c.PublicURL, MaxBody: c.MaxBody, Log: n.log, Now: n.now,
 	})
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"symbolon/internal/issuer"
 	"symbolon/internal/principal"
 	"symbolon/internal/rule"
+	"symbolon/token"
 )
 
 // A request is one request on its way through a handler.
@@ -142,7 +143,8 @@ func missing(what, where string) error {
 }
 
 // authenticate finds the caller. A token that is refused leaves the caller
-// unknown: routes that need none go on, the others answer 401.
+// unknown: routes that need none go on, the others answer 401. One that is good,
+// but for nothing than to be looked at, stops the request.
 func (r *request) authenticate() error {
 	texts := r.Header["X-Auth-Token"]
 	if len(texts) == 0 || texts[0] == "" {
@@ -156,6 +158,10 @@ func (r *request) authenticate() error {
 	case errs.Is(err, errs.Unavailable):
 		return err
 	case err != nil:
+		var rej *token.Rejection
+		if errors.As(err, &rej) && rej.Reason == token.InsufficientScope {
+			return errs.With(errs.Forbidden, err, "You are not authorized to perform the requested action.")
+		}
 		return nil //nolint:nilerr // whoever refused the token has reported it
 	}
 	r.token = t
