@@ -88,6 +88,9 @@ type Parts struct {
 	Log *slog.Logger
 	// OnReject is told of every peer token that is refused; nil is nobody.
 	OnReject token.Observer
+	// OnClock is told of every measurement of a peer's clock, by node id; nil
+	// is nobody. It must not block.
+	OnClock func(node string, c Clock)
 	// Jitter returns numbers from 0 up to 1; nil is the middle.
 	Jitter func() float64
 }
@@ -140,6 +143,7 @@ func New(c Config, p Parts) (*Service, error) {
 		verifying: make(chan struct{}, verifiers),
 		wake:      make(chan struct{}, 1),
 	}
+	s.clocks.onClock = p.OnClock
 	if err := s.buildVerifiers(); err != nil {
 		return nil, errs.With(errs.Invalid, err, "federation")
 	}

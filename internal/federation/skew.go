@@ -20,15 +20,20 @@ type Clock struct {
 type skewMap struct {
 	mu sync.Mutex
 	m  map[string]Clock // guarded by mu
+	// onClock is told of every measurement; nil is nobody.
+	onClock func(node string, c Clock)
 }
 
 func (s *skewMap) put(node string, c Clock) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.m == nil {
 		s.m = make(map[string]Clock)
 	}
 	s.m[node] = c
+	s.mu.Unlock()
+	if s.onClock != nil {
+		s.onClock(node, c)
+	}
 }
 
 func (s *skewMap) get(node string) Clock {

@@ -69,9 +69,6 @@ func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.reg, pro
 // Rejected counts a refused token.
 func (m *Metrics) Rejected(r *token.Rejection) {
 	m.rejections.WithLabelValues(string(r.Kind), string(r.Reason)).Inc()
-	if d, ok := skewOf(r); ok {
-		m.PeerSkew(r.Peer, d)
-	}
 }
 
 // PeerSkew records how far a peer's clock was seen to be ahead of ours.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"symbolon/internal/api/httpx"
 	"symbolon/token"
@@ -28,7 +27,12 @@ const (
 // text when w is a terminal and JSON elsewhere. Every line carries the id of the
 // request that it belongs to.
 func NewLog(w io.Writer, format string, level slog.Level) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String()) // a number would hide its unit
+		}
+		return a
+	}}
 	if format == "auto" {
 		format = "json"
 		if f, ok := w.(*os.File); ok {
@@ -74,9 +78,4 @@ func Rejections(log *slog.Logger, m *Metrics) token.Observer {
 		}
 		log.LogAttrs(ctx, level, EventRejected, r.LogValue().Group()...)
 	}
-}
-
-// skewOf returns how far ahead the clock of a verified peer token was.
-func skewOf(r *token.Rejection) (time.Duration, bool) {
-	return r.Skew(), r.Kind == token.Peer && !r.IssuedAt.IsZero() && !r.Now.IsZero()
 }

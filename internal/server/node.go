@@ -203,7 +203,9 @@ func (n *Node) openMemory(key sign.PrivateKey, reject token.Observer) error {
 		NodeID: n.nodeID, NodeURL: c.MemoryURL(), Enabled: c.Federation.Enabled, PushEnabled: c.Federation.Push, AllowTeam: c.Federation.AllowTeam,
 		Leeway: c.Federation.Leeway, NonceWindow: c.Federation.NonceWindow, PullInterval: c.Federation.PullInterval,
 		MaxFutureSkew: c.Federation.MaxFutureSkew, MaxPastSkew: c.Federation.MaxPastSkew,
-	}, federation.Parts{Store: n.Store, Remote: client, Key: key, Now: n.now, Log: n.log, OnReject: reject, Jitter: rand.Float64})
+	}, federation.Parts{Store: n.Store, Remote: client, Key: key, Now: n.now, Log: n.log, OnReject: reject, Jitter: rand.Float64,
+		OnClock: func(node string, c federation.Clock) { n.metrics.PeerSkew(node, c.Ahead) },
+	})
 	if err != nil {
 		return err
 	}
