@@ -111,6 +111,9 @@ func (p *jwsProvider) read(text string, d *Decoded) *token.Rejection {
 		}
 	}
 	keys := p.keys.JWSKeys()
+	if len(keys.verify) == 0 {
+		return d.refuse(token.UnknownKey, "no key is loaded")
+	}
 	alg, rej := keys.algorithm(parts[0], d)
 	if rej != nil {
 		return rej
@@ -179,8 +182,8 @@ func (ks *JWSKeys) algorithm(part string, d *Decoded) (jose.SignatureAlgorithm, 
 }
 
 func (p *jwsProvider) ready() error {
-	if p.keys.JWSKeys() == nil {
-		return errors.New("keytoken: no key to verify tokens with")
+	if len(p.keys.JWSKeys().verify) == 0 {
+		return ErrNoPublicKeys
 	}
 	return nil
 }

@@ -142,6 +142,15 @@ func (r *reader) need() string {
 	return s
 }
 
+// needText reads text that is not empty.
+func (r *reader) needText() string {
+	s := r.text()
+	if s == "" {
+		r.fail()
+	}
+	return s
+}
+
 // nullable reads an id or [false, nil].
 func (r *reader) nullable() string {
 	if b := r.b[r.at:]; len(b) >= 3 && b[0] == mpFixArray|2 && b[1] == mpFalse && b[2] == mpNil {
@@ -244,16 +253,14 @@ func (k *codec) decodeLayout(r *reader, v Version, c *Claims) (exp float64) {
 	case Domain:
 		c.DomainID = k.bareDomain(r)
 	case System:
-		c.System = r.text()
+		c.System = r.needText()
 	case Unscoped, FederatedUnscoped, NoVersion:
 	}
 	switch v {
 	case FederatedUnscoped, FederatedProject, FederatedDomain:
 		c.FederatedGroupIDs = r.groups()
 		c.IdentityProviderID = r.need()
-		if c.ProtocolID = r.text(); c.ProtocolID == "" {
-			r.fail()
-		}
+		c.ProtocolID = r.needText()
 	case OAuth1:
 		c.AccessTokenID = r.need()
 	case OAuth2:
@@ -271,9 +278,7 @@ func (k *codec) decodeLayout(r *reader, v Version, c *Claims) (exp float64) {
 		if r.bool() {
 			r.fail()
 		}
-		if c.Thumbprint = r.text(); c.Thumbprint == "" {
-			r.fail()
-		}
+		c.Thumbprint = r.needText()
 	}
 	return exp
 }
