@@ -260,14 +260,11 @@ func (w *work) deleteProject(p Project) error {
 	if err := checkDeletable(resourceOf(p), p.ID, p.Options); err != nil {
 		return err
 	}
-	trusts, err := w.Trusts(w.ctx, "", "")
+	trusts, err := w.TrustsOn(w.ctx, p.ID)
 	if err != nil {
 		return err
 	}
 	for _, t := range trusts {
-		if t.ProjectID != p.ID {
-			continue
-		}
 		if err := w.deleteTrust(t.ID); err != nil && !errs.Is(err, errs.NotFound) { // gone with its parent
 			return err
 		}

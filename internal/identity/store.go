@@ -71,6 +71,8 @@ type Reader interface {
 	Trust(ctx context.Context, id string) (Trust, error)
 	// Trusts lists by trustor and trustee; an empty one does not restrict.
 	Trusts(ctx context.Context, trustorID, trusteeID string) ([]Trust, error)
+	// TrustsOn lists the trusts that are for the project.
+	TrustsOn(ctx context.Context, projectID string) ([]Trust, error)
 	// TrustsMadeFrom returns the trusts redelegated directly from the trust.
 	TrustsMadeFrom(ctx context.Context, trustID string) ([]Trust, error)
 

@@ -67,6 +67,13 @@ func (r identityReads) Trusts(ctx context.Context, trustorID, trusteeID string) 
 	return r.trusts(ctx, s)
 }
 
+// TrustsOn implements [identity.Reader].
+func (r identityReads) TrustsOn(ctx context.Context, projectID string) ([]identity.Trust, error) {
+	s := selectFrom(`SELECT %s FROM trusts t`, trustColumns)
+	s.where("t.project_id = %s", projectID)
+	return r.trusts(ctx, s)
+}
+
 // TrustsMadeFrom implements [identity.Reader].
 func (r identityReads) TrustsMadeFrom(ctx context.Context, trustID string) ([]identity.Trust, error) {
 	s := selectFrom(`SELECT %s FROM trusts t`, trustColumns)

@@ -33,6 +33,7 @@ func areas() []area {
 		{"audit", auditCases()},
 		{"processes", processCases()},
 		{"peers", peerCases()},
+		{"identity", identityCases()},
 	}
 }
 
