@@ -13,7 +13,10 @@ import (
 
 	"symbolon/internal/api/httpx"
 	"symbolon/internal/api/keystone"
+	"symbolon/internal/authn"
+	"symbolon/internal/errs"
 	"symbolon/internal/identity"
+	"symbolon/internal/issuer"
 	"symbolon/internal/rule"
 	"symbolon/internal/testkit/cloud"
 	"symbolon/token"
@@ -239,3 +242,29 @@ func (f *face) member(name string) (user identity.User, project identity.Project
 }
 
 func second(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// kindOf names the kind of an error.
+func kindOf(err error) string { return errs.KindOf(err).String() }
+
+// request is a login as the face hands it on.
+func (f *face) request(body m) authn.Request {
+	f.t.Helper()
+	auth := body["auth"].(m)
+	id := auth["identity"].(m)
+	data := map[string]json.RawMessage{}
+	for k, v := range id {
+		b, err := json.Marshal(v)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		data[k] = b
+	}
+	req, err := f.Logins.Parse(id["methods"].([]string), data)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if trust, ok := auth["scope"].(m)["OS-TRUST:trust"].(m); ok {
+		req.Scope = issuer.Scope{Kind: issuer.ScopeTrust, ID: trust["id"].(string)}
+	}
+	return req
+}
