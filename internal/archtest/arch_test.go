@@ -31,7 +31,7 @@ var rings = map[string]int{
 	"internal/store": 2, "internal/peerhttp": 2,
 	"internal/api":    3,
 	"internal/config": 4, "internal/obs": 4, "internal/server": 4, "internal/cli": 4, "internal/doctor": 4, "internal/demo": 4, "internal/inspect": 4,
-	"cmd": 5, "detect": 5, "internal/archtest": 5, "internal/testkit": 5, "interop": 5, "docs": 5,
+	"cmd": 5, "detect": 5, "internal/archtest": 5, "internal/testkit": 5, "internal/store/storetest": 5, "interop": 5, "docs": 5,
 }
 
 func ringOf(pkg string) (ring int, owner string, ok bool) {
@@ -66,11 +66,11 @@ var onlyIn = []struct {
 	trees   []string
 }{
 	{regexp.MustCompile(`^crypto/(rand|ed25519|aes|cipher)$`), []string{"fernet", "keytoken", "peertoken", "internal/id", "internal/sign"}},
-	{regexp.MustCompile(`^database/sql$|^modernc\.org|^github\.com/jackc|^github\.com/pressly/goose`), []string{"internal/store"}},
+	{regexp.MustCompile(`^database/sql$|^modernc\.org|^github\.com/jackc|^github\.com/pressly/goose`), []string{"internal/store", "internal/testkit/pgtest"}},
 	{regexp.MustCompile(`^github\.com/prometheus`), []string{"internal/obs", "detect"}},
 	{regexp.MustCompile(`^github\.com/spf13`), []string{"internal/cli"}},
 	{regexp.MustCompile(`^log/slog$`), []string{"token", "fernet", "internal/sign", "internal/store", "internal/federation", "internal/issuer", "internal/authn",
-		"internal/api", "internal/obs", "internal/server", "internal/cli", "internal/config", "internal/demo", "internal/doctor", "internal/peerhttp", "keytoken", "peertoken", "internal/identity"}},
+		"internal/api", "internal/obs", "internal/server", "internal/cli", "internal/config", "internal/demo", "internal/doctor", "internal/peerhttp", "keytoken", "peertoken", "internal/identity", "internal/testkit"}},
 }
 
 type pkg struct {

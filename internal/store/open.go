@@ -66,6 +66,17 @@ func openEngine(ctx context.Context, o Options, migrate bool) (engine, sqltext.D
 }
 
 func openSQLite(ctx context.Context, o Options, migrate bool) (*sqlite.Engine, error) {
+	// A file that is not ours, or newer than us, must not even be switched to
+	// another journal mode.
+	if exists(o) {
+		l, err := LookAt(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.Close(ctx); err != nil {
+			return nil, sqliteError(o, err)
+		}
+	}
 	e, pending, err := tryOpen(ctx, o)
 	if err != nil || !pending || !migrate {
 		return e, err
@@ -78,7 +89,9 @@ func openSQLite(ctx context.Context, o Options, migrate bool) (*sqlite.Engine, e
 		return nil, sqliteError(o, err)
 	}
 	defer unlock()
-	for deadline := time.Now().Add(migrateWait); ; {
+	turn, cancel := context.WithTimeout(ctx, migrateWait)
+	defer cancel()
+	for {
 		// The holder of the lock before us may have done it.
 		e, pending, err := tryOpen(ctx, o)
 		if err != nil || !pending {
@@ -91,7 +104,9 @@ func openSQLite(ctx context.Context, o Options, migrate bool) (*sqlite.Engine, e
 		switch busy := sqltext.ClassOf(err) == sqltext.Busy; {
 		case err != nil && !busy:
 			return nil, sqliteError(o, err)
-		case busy && time.Now().After(deadline):
+		case busy && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case busy && turn.Err() != nil:
 			return nil, &OpenError{InUse, fmt.Sprintf("%s must be brought to a newer schema and another process has it open: stop that process, then start again", dbPath(o)), err}
 		}
 	}
@@ -103,6 +118,16 @@ func tryOpen(ctx context.Context, o Options) (e *sqlite.Engine, pending bool, er
 	if e, err = sqlite.Open(ctx, o.Dir, o.Log); err != nil {
 		return nil, false, sqliteError(o, err)
 	}
+	pending, err = inspect(ctx, e)
+	if err != nil {
+		_ = e.Close(ctx) // what was found says more
+		return nil, false, sqliteError(o, err)
+	}
+	return e, pending, nil
+}
+
+// inspect looks at whose the file is and whether its schema is behind.
+func inspect(ctx context.Context, e *sqlite.Engine) (pending bool, err error) {
 	id, foreign, err := e.Foreign(ctx)
 	if err == nil && foreign {
 		err = &OpenError{Foreign, fmt.Sprintf("%s belongs to another program (application id %#x): choose another data directory", e.Path(), uint32(id)), nil}
@@ -110,11 +135,7 @@ func tryOpen(ctx context.Context, o Options) (e *sqlite.Engine, pending bool, er
 	if err == nil {
 		pending, err = check(ctx, e.Reader())
 	}
-	if err != nil {
-		_ = e.Close(ctx) // what was found says more
-		return nil, false, sqliteError(o, err)
-	}
-	return e, pending, nil
+	return pending, err
 }
 
 func openPostgres(ctx context.Context, o Options, migrate bool) (*postgres.Engine, error) {
@@ -182,12 +203,12 @@ func MigrationStatus(ctx context.Context, o Options) ([]MigrationState, error) {
 	}
 	applied := map[int64]bool{}
 	if o.URL != "" || exists(o) {
-		eng, _, err := openEngine(ctx, o, false)
+		l, err := LookAt(ctx, o)
 		if err != nil {
 			return nil, err
 		}
-		versions, err := migrations.Applied(ctx, eng.Reader())
-		if cerr := eng.Close(ctx); err == nil {
+		versions, err := migrations.Applied(ctx, l.Reader())
+		if cerr := l.Close(ctx); err == nil {
 			err = cerr
 		}
 		if err != nil {

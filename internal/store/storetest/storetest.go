@@ -30,6 +30,7 @@ type area struct {
 func areas() []area {
 	return []area{
 		{"core", coreCases()},
+		{"values", valueCases()},
 		{"audit", auditCases()},
 		{"processes", processCases()},
 		{"peers", peerCases()},
