@@ -45,8 +45,9 @@ const (
 // An Engine is an open database file.
 type Engine struct {
 	path    string
+	uri     string // that connections open
 	log     *slog.Logger
-	writer  *conn
+	writer  *conn         // nil when the file is only looked at
 	readers chan *conn    // idle ones
 	slots   chan struct{} // one per reader that exists or may be opened
 	pending bool          // something was committed since the last full checkpoint
@@ -63,11 +64,15 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{path: path, log: log, writer: w, readers: make(chan *conn, maxReaders), slots: make(chan struct{}, maxReaders)}
+	return newEngine(path, uri(path), w, log), nil
+}
+
+func newEngine(path, uri string, w *conn, log *slog.Logger) *Engine {
+	e := &Engine{path: path, uri: uri, log: log, writer: w, readers: make(chan *conn, maxReaders), slots: make(chan struct{}, maxReaders)}
 	for range maxReaders {
 		e.slots <- struct{}{}
 	}
-	return e, nil
+	return e
 }
 
 // Path returns the file's path.
@@ -247,7 +252,7 @@ func (e *Engine) acquire(ctx context.Context) (*conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c, err := dial(ctx, uri(e.path), readerPragmas())
+	c, err := dial(ctx, e.uri, readerPragmas())
 	if err != nil {
 		e.slots <- struct{}{}
 		return nil, err
@@ -373,8 +378,15 @@ func (e *Engine) Close(ctx context.Context) error {
 			errList = append(errList, c.close())
 		case <-e.slots:
 		case <-ctx.Done():
-			return errors.Join(append(errList, ctx.Err(), e.writer.close())...)
+			return errors.Join(append(errList, ctx.Err(), e.closeWriter())...)
 		}
 	}
-	return errors.Join(append(errList, e.writer.close())...)
+	return errors.Join(append(errList, e.closeWriter())...)
+}
+
+func (e *Engine) closeWriter() error {
+	if e.writer == nil {
+		return nil
+	}
+	return e.writer.close()
 }

@@ -59,14 +59,14 @@ func Migrate(ctx context.Context, dir string) error {
 // Foreign reports whether the file holds tables of another program, and that
 // program's application id.
 func (e *Engine) Foreign(ctx context.Context) (id int64, foreign bool, err error) {
-	if err := e.writer.first(ctx, "PRAGMA application_id", nil).Scan(&id); err != nil {
+	if err := e.Reader().QueryRow(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return 0, false, err
 	}
 	if id == ApplicationID {
 		return id, false, nil
 	}
 	var tables int64
-	err = e.writer.first(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> $1 AND name NOT LIKE 'sqlite#_%' ESCAPE '#'",
-		[]any{migrations.Table}).Scan(&tables)
+	err = e.Reader().QueryRow(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> $1 AND name NOT LIKE 'sqlite#_%' ESCAPE '#'",
+		migrations.Table).Scan(&tables)
 	return id, tables > 0, err
 }
