@@ -165,14 +165,24 @@ func (r *revocations) find(s *subject) (reach, bool) {
 	look(byUser, s.trustor)
 	look(byUser, s.trustee)
 	look(byProject, s.project)
-	if len(r.full) > 0 {
-		for _, k := range s.keys() {
-			for i := range r.full[k] {
-				if e := &r.full[k][i]; s.named(e) {
-					got, found = got.extend(reachOf(e)), true
-				}
+	if len(r.full) == 0 {
+		return got, found
+	}
+	// A bucket that is looked into twice adds nothing the second time.
+	match := func(bucket []identity.RevocationEvent) {
+		for i := range bucket {
+			if e := &bucket[i]; s.named(e) {
+				got, found = got.extend(reachOf(e)), true
 			}
 		}
+	}
+	for _, k := range [...]string{
+		"", s.audit, s.chain, s.trust, s.accessToken, s.consumer, s.user, s.trustor, s.trustee, s.project, s.scopeDomain, s.userDomain,
+	} {
+		match(r.full[k])
+	}
+	for i := range s.roles {
+		match(r.full[s.roles[i].ID])
 	}
 	return got, found
 }
@@ -188,16 +198,6 @@ func (r *revocations) at() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.revision
-}
-
-// keys are the buckets in which an event about the token can be, each once.
-func (s *subject) keys() []string {
-	ks := []string{"", s.audit, s.chain, s.trust, s.accessToken, s.consumer, s.user, s.trustor, s.trustee, s.project, s.scopeDomain, s.userDomain}
-	for i := range s.roles {
-		ks = append(ks, s.roles[i].ID)
-	}
-	slices.Sort(ks)
-	return slices.Compact(ks)
 }
 
 // named reports whether the token satisfies every criterion of the event but its
