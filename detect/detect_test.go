@@ -108,7 +108,7 @@ func start(t *testing.T) *site {
 	}
 	done := make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { done <- s.node.RunOn(ctx, ln, nil) }()
+	go func() { done <- s.node.Run(ctx, ln, nil) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {

@@ -96,12 +96,16 @@ lets requests under way finish.`,
 		for _, w := range warnings {
 			log.LogAttrs(c.Context(), slog.LevelWarn, "config.security", slog.String("warning", w))
 		}
-		n, err := server.Open(c.Context(), &l.Config, server.Options{Log: log, Now: a.Now, Version: version, FirstStart: true})
+		ln, err := server.Listen(c.Context(), &l.Config)
 		if err != nil {
 			return nodeError(err)
 		}
+		n, err := server.Open(c.Context(), &l.Config, server.Options{Log: log, Now: a.Now, Version: version, FirstStart: true})
+		if err != nil {
+			return nodeError(errors.Join(err, ln.Close()))
+		}
 		defer n.Close()
-		return nodeError(n.Run(c.Context(), func(addr net.Addr) { a.banner(l, addr, n.First) }))
+		return nodeError(n.Run(c.Context(), ln, func(addr net.Addr) { a.banner(l, addr, n.First) }))
 	}
 	return cmd
 }

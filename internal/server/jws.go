@@ -33,14 +33,19 @@ func SetupJWS(c *config.Config) (made bool, err error) {
 	return true, writeSecret(path, priv)
 }
 
+func jwsFiles(c *config.Config) keytoken.JWSFiles {
+	private, public := JWSDirs(c)
+	return keytoken.JWSFiles{
+		Private: os.DirFS(private), Public: os.DirFS(public), Accept: []keytoken.Algorithm{keytoken.Algorithm(c.Token.JWSAlgorithm)},
+	}
+}
+
 func (n *Node) openJWS(limits keytoken.Limits) error {
 	if _, err := SetupJWS(&n.cfg); err != nil {
 		return unusable("the JWS keys cannot be made: %w", err)
 	}
 	private, public := JWSDirs(&n.cfg)
-	w, err := keytoken.WatchJWS(keytoken.JWSFiles{
-		Private: os.DirFS(private), Public: os.DirFS(public), Accept: []keytoken.Algorithm{keytoken.Algorithm(n.cfg.Token.JWSAlgorithm)},
-	}, func(ch keytoken.JWSChange) {
+	w, err := keytoken.WatchJWS(jwsFiles(&n.cfg), func(ch keytoken.JWSChange) {
 		for _, p := range ch.Problems {
 			n.log.LogAttrs(context.Background(), slog.LevelWarn, "keys.problem", slog.String("repository", "jws"), slog.String("error", p.Error()))
 		}

@@ -77,28 +77,17 @@ func setupKeys(c *config.Config) error {
 
 // loadNodeKey reads the node's key, and makes one where there is none.
 func loadNodeKey(c *config.Config) (sign.PrivateKey, error) {
-	path := NodeKeyFile(c)
-	b, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		k, err := sign.UnmarshalSeed(b)
-		if err != nil {
-			return sign.PrivateKey{}, fmt.Errorf("the node key %s cannot be used: %w; restore it from a backup: peers know this node by it", path, err)
-		}
-		if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
-			return sign.PrivateKey{}, fmt.Errorf("the node key %s can be read by others (mode %04o): run chmod 600 %s", path, st.Mode().Perm(), path)
-		}
-		return k, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return sign.PrivateKey{}, fmt.Errorf("the node key cannot be read: %w", err)
+	k, err := readNodeKey(c)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return k, err
 	}
-	k := sign.GenerateKey()
+	k = sign.GenerateKey()
 	if c.Federation.PrivateKey != "" {
 		if k, err = sign.UnmarshalSeed([]byte(c.Federation.PrivateKey)); err != nil {
 			return sign.PrivateKey{}, fmt.Errorf("federation.private-key cannot be used: %w", err)
 		}
 	}
-	if err := writeSecret(path, k.MarshalSeed()); err != nil {
+	if err := writeSecret(NodeKeyFile(c), k.MarshalSeed()); err != nil {
 		return sign.PrivateKey{}, fmt.Errorf("the node key cannot be kept: %w", err)
 	}
 	return k, nil

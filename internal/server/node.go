@@ -56,34 +56,33 @@ type Node struct {
 
 // Open builds a node without listening. It makes the data directory, the keys and
 // the store where they are missing. An *Unusable says what to put right.
-func Open(ctx context.Context, c *config.Config, o Options) (n *Node, err error) {
+func Open(ctx context.Context, c *config.Config, o Options) (*Node, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n = &Node{cfg: *c, log: o.Log, now: o.Now, version: o.Version, metrics: obs.NewMetrics(o.Version)}
-	defer func() {
-		if err != nil {
-			n.Close()
-		}
-	}()
-	if err := prepareData(c, o.Log); err != nil {
+	if err := preflight(ctx, c, o); err != nil {
 		return nil, err
 	}
-	if err := setupKeys(c); err != nil {
-		return nil, unusable("the keys cannot be made: %w", err)
-	}
-	nodeKey, err := loadNodeKey(c)
-	if err != nil {
-		return nil, &Unusable{err}
-	}
-	if err := n.openTokens(); err != nil {
+	n := &Node{cfg: *c, log: o.Log, now: o.Now, version: o.Version, metrics: obs.NewMetrics(o.Version)}
+	if err := n.open(ctx, o); err != nil {
+		n.Close()
 		return nil, err
 	}
-	if n.Store, err = openStore(ctx, c, o); err != nil {
-		return nil, err
+	return n, nil
+}
+
+// open does what Open does once nothing is known to stand in its way. The database
+// comes first, since it is what is likely to fail yet.
+func (n *Node) open(ctx context.Context, o Options) (err error) {
+	c := &n.cfg
+	if err := prepareData(c, n.log); err != nil {
+		return err
+	}
+	if n.Store, err = store.Open(ctx, storeOptions(c, o)); err != nil {
+		return asUnusable(err)
 	}
 	n.closers = append(n.closers, func() {
 		if err := n.Store.Close(); err != nil {
@@ -91,17 +90,24 @@ func Open(ctx context.Context, c *config.Config, o Options) (n *Node, err error)
 		}
 	})
 	n.background = append(n.background, n.Store.Run)
+	if err := setupKeys(c); err != nil {
+		return unusable("the keys cannot be made: %w", err)
+	}
+	nodeKey, err := loadNodeKey(c)
+	if err != nil {
+		return &Unusable{err}
+	}
 	if n.nodeID, err = settle(ctx, c, n.Store, nodeKey.Public().Fingerprint()); err != nil {
-		return nil, err
+		return err
+	}
+	if err := n.openTokens(); err != nil {
+		return err
 	}
 	reject := obs.Rejections(n.log, n.metrics)
 	if err := n.openIdentity(ctx, o, reject); err != nil {
-		return nil, err
+		return err
 	}
-	if err := n.openMemory(nodeKey, reject); err != nil {
-		return nil, err
-	}
-	return n, nil
+	return n.openMemory(nodeKey, reject)
 }
 
 // Close ends what Open began.

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -54,12 +53,16 @@ func unusable(format string, args ...any) error { return &Unusable{fmt.Errorf(fo
 
 // OpenExisting opens a store that must be there already.
 func OpenExisting(ctx context.Context, o store.Options) (*store.Store, error) {
-	if o.URL == "" {
-		if _, err := os.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
-			return nil, unusable("there is no data directory %s: name it with --data, or make one with `symbolon serve`", o.Dir)
-		}
+	if !store.Exists(o) {
+		return nil, NoStore(o.Dir)
 	}
-	return store.Open(ctx, o)
+	s, err := store.Open(ctx, o)
+	return s, asUnusable(err)
+}
+
+// NoStore is the error of a command that works on a store and finds none in dir.
+func NoStore(dir string) error {
+	return unusable("there is no store in %s: name its directory with --data, or make one with `symbolon serve`", dir)
 }
 
 // TokenFormat returns what servers that share tokens must agree on.
@@ -125,14 +128,8 @@ func prepareData(c *config.Config, log *slog.Logger) error {
 	return os.Remove(probe.Name())
 }
 
-// openStore opens the store and says in one line what is wrong with it.
-func openStore(ctx context.Context, c *config.Config, o Options) (*store.Store, error) {
-	s, err := store.Open(ctx, store.Options{URL: c.Database, Dir: c.Data, Now: o.Now, Log: o.Log})
-	var oe *store.OpenError
-	if errors.As(err, &oe) {
-		return nil, &Unusable{err}
-	}
-	return s, err
+func storeOptions(c *config.Config, o Options) store.Options {
+	return store.Options{URL: c.Database, Dir: c.Data, Now: o.Now, Log: o.Log}
 }
 
 // watchKeys opens a repository of Fernet keys that is to be followed while the node
@@ -201,14 +198,13 @@ func settle(ctx context.Context, c *config.Config, s *store.Store, fingerprint s
 	if got, err := agree(ctx, s, settingNodeKey, fingerprint); err != nil {
 		return "", err
 	} else if got != fingerprint {
-		return "", unusable("the store belongs to the node key %s and %s holds %s: restore the key, or start with an empty store", got, NodeKeyFile(c), fingerprint)
+		return "", wrongNodeKey(c, got, fingerprint)
 	}
 	format := formatText(c)
 	if got, err := agree(ctx, s, settingTokenFormat, format); err != nil {
 		return "", err
 	} else if got != format {
-		return "", unusable("tokens made so far were written with %q and the settings now say %q: live tokens would be misread; "+
-			"set token.methods and token.default-domain-id back, or let every token expire and run `symbolon keys accept-format`", got, format)
+		return "", wrongFormat(c, got)
 	}
 	return nodeID, nil
 }
@@ -224,18 +220,26 @@ func AcceptFormat(ctx context.Context, c *config.Config, s *store.Store) error {
 
 func stack() string { return string(debug.Stack()) }
 
-// Run listens and serves until ctx ends, then drains. It returns nil after a stop
-// that was asked for. ready, which may be nil, is called once the node answers.
-func (n *Node) Run(ctx context.Context, ready func(addr net.Addr)) error {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.cfg.Listen)
+// Listen opens the address that the settings name, so that it is known to be free
+// before anything is made. A port of 0 becomes, in the settings too, the one that was
+// given.
+func Listen(ctx context.Context, c *config.Config) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return unusable("cannot listen on %s: %w; is another node running there? choose another address with --listen", n.cfg.Listen, err)
+		return nil, unusable("cannot listen on %s: %w; is another node running there? choose another address with --listen", c.Listen, err)
 	}
-	return n.RunOn(ctx, ln, ready)
+	if host, port, err := net.SplitHostPort(c.Listen); err == nil && port == "0" {
+		if _, given, err := net.SplitHostPort(ln.Addr().String()); err == nil {
+			c.Listen = net.JoinHostPort(host, given)
+		}
+	}
+	return ln, nil
 }
 
-// RunOn is Run on a listener that is there already.
-func (n *Node) RunOn(ctx context.Context, ln net.Listener, ready func(addr net.Addr)) error {
+// Run serves on a listener until ctx ends, then drains, and closes the listener. It
+// returns nil after a stop that was asked for. ready, which may be nil, is called once
+// the node answers.
+func (n *Node) Run(ctx context.Context, ln net.Listener, ready func(addr net.Addr)) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, run := range n.background {
 		g.Go(func() error {
@@ -255,9 +259,6 @@ func (n *Node) RunOn(ctx context.Context, ln net.Listener, ready func(addr net.A
 	n.log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "node.stopped")
 	return err
 }
-
-// DataFile returns the path of a file in the data directory.
-func DataFile(c *config.Config, name string) string { return filepath.Join(c.Data, name) }
 
 // Metrics returns the node's metrics.
 func (n *Node) Metrics() *obs.Metrics { return n.metrics }
