@@ -175,6 +175,16 @@ func (c *conn) abandon() {
 	}
 }
 
+// pagesWritten returns how many pages were written since the last call.
+func (c *conn) pagesWritten() (int, error) {
+	st, ok := c.c.(sqlite.DBStatus)
+	if !ok {
+		return 0, errors.New("sqlite: the driver's connection counts nothing")
+	}
+	n, _, err := st.Status(sqlite.DBStatusCacheWrite, true)
+	return n, classify(err)
+}
+
 func (c *conn) close() error {
 	for e := c.order.Front(); e != nil; e = e.Next() {
 		_ = e.Value.(*stmt).s.Close() // the connection's own close reports what matters

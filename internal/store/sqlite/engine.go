@@ -31,15 +31,18 @@ const (
 	// busyTimeout is how long a statement waits for another process, such as
 	// a command beside the server.
 	busyTimeout = 10 * time.Second
-	// cacheKiB bounds each connection's page cache.
+	// cacheKiB bounds each connection's page cache. The file is not mapped into
+	// memory: a read error would end the process instead of failing a statement.
 	cacheKiB = 4096
-	// mmapBytes is how much of the file is read through the page cache of the
-	// operating system instead of being copied.
-	mmapBytes = 256 << 20
-	// The write-ahead log is copied back when it has grown past walSoft, and
-	// past walHard even if readers have to be waited for.
-	walSoft = 16 << 20
-	walHard = 256 << 20
+	// logBytes is how long the write-ahead log may grow before it is copied back
+	// without waiting for a pause.
+	logBytes = 16 << 20
+	pageSize = 4096
+	// readerWait bounds how long writers wait for readers that keep the log from
+	// starting anew. If they do not finish, the log grows by another logBytes.
+	readerWait = 250 * time.Millisecond
+	// logWarn is the length at which a reader that never finishes is reported.
+	logWarn = 1 << 30
 )
 
 // An Engine is an open database file.
@@ -50,7 +53,10 @@ type Engine struct {
 	writer  *conn         // nil when the file is only looked at
 	readers chan *conn    // idle ones
 	slots   chan struct{} // one per reader that exists or may be opened
-	pending bool          // something was committed since the last full checkpoint
+	fresh   int           // pages written since the last checkpoint
+	logged  int           // pages in the log, at most
+	due     int           // how many may be there before the log must be copied back
+	limit   int           // by how much due grows each time
 }
 
 // Open opens the file in dir, creating it and the directory when they are
@@ -68,7 +74,7 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (*Engine, error) {
 }
 
 func newEngine(path, uri string, w *conn, log *slog.Logger) *Engine {
-	e := &Engine{path: path, uri: uri, log: log, writer: w, readers: make(chan *conn, maxReaders), slots: make(chan struct{}, maxReaders)}
+	e := &Engine{path: path, uri: uri, log: log, writer: w, readers: make(chan *conn, maxReaders), slots: make(chan struct{}, maxReaders), due: logBytes / pageSize, limit: logBytes / pageSize}
 	for range maxReaders {
 		e.slots <- struct{}{}
 	}
@@ -85,11 +91,10 @@ func uri(path string) string {
 
 func commonPragmas() []string {
 	return []string{
-		fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout.Milliseconds()),
+		wait(busyTimeout),
 		"PRAGMA foreign_keys = ON",
 		"PRAGMA case_sensitive_like = ON", // as on PostgreSQL
 		fmt.Sprintf("PRAGMA cache_size = -%d", cacheKiB),
-		fmt.Sprintf("PRAGMA mmap_size = %d", mmapBytes),
 		"PRAGMA temp_store = MEMORY",
 		"PRAGMA trusted_schema = OFF",
 	}
@@ -100,8 +105,12 @@ func writerPragmas() []string {
 		"PRAGMA journal_mode = WAL",
 		"PRAGMA synchronous = FULL",
 		"PRAGMA wal_autocheckpoint = 0", // the writer does it when idle
-		fmt.Sprintf("PRAGMA journal_size_limit = %d", walSoft),
+		fmt.Sprintf("PRAGMA journal_size_limit = %d", logBytes),
 	)
+}
+
+func wait(d time.Duration) string {
+	return fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds())
 }
 
 func readerPragmas() []string { return append(commonPragmas(), "PRAGMA query_only = ON") }
@@ -158,7 +167,6 @@ func (e *Engine) Begin(ctx context.Context, first string) (sqltext.WriteTx, sqlt
 	if _, err := e.writer.execute(ctx, "BEGIN IMMEDIATE", nil); err != nil {
 		return nil, nil, err
 	}
-	e.pending = true
 	return &writeTx{c: e.writer}, e.writer.first(ctx, first, nil), nil
 }
 
@@ -317,34 +325,57 @@ func (e *Engine) Snapshot(ctx context.Context, fn func(q sqltext.Querier) error)
 	return fn(t)
 }
 
-// Idle copies the write-ahead log back into the database. The writer calls it
-// when nothing waits to be written.
+// Idle copies the write-ahead log back into the database, as far as no reader is
+// in the way. The writer calls it when nothing waits to be written.
 func (e *Engine) Idle(ctx context.Context) {
-	if !e.pending {
-		return
+	if e.count(ctx); e.fresh > 0 {
+		e.checkpoint(ctx, "PASSIVE")
 	}
-	e.pending = false
-	e.checkpoint(ctx, "PASSIVE")
 }
 
-// Pressure checkpoints when the log has grown long although the writer was never
-// idle. The writer calls it between transactions.
+// Pressure does the same when the log has grown long although the writer was never
+// idle, and lets it start anew. The writer calls it between transactions.
 func (e *Engine) Pressure(ctx context.Context) {
-	fi, err := os.Stat(e.path + "-wal")
-	switch {
-	case err != nil || fi.Size() < walSoft:
-	case fi.Size() < walHard:
-		e.checkpoint(ctx, "PASSIVE")
-	default:
-		e.checkpoint(ctx, "TRUNCATE")
+	if e.count(ctx); e.logged < e.due {
+		return
 	}
+	if err := e.writer.run(ctx, wait(readerWait)); err != nil {
+		e.warn(ctx, err)
+		return
+	}
+	e.checkpoint(ctx, "RESTART")
+	if err := e.writer.run(ctx, wait(busyTimeout)); err != nil {
+		e.warn(ctx, err)
+	}
+}
+
+// count adds what was written since the last call.
+func (e *Engine) count(ctx context.Context) {
+	n, err := e.writer.pagesWritten()
+	if err != nil {
+		e.warn(ctx, err)
+	}
+	e.fresh += n
+	e.logged += n
 }
 
 func (e *Engine) checkpoint(ctx context.Context, mode string) {
-	var busy, inLog, copied int64
+	var busy, inLog, copied int
 	if err := e.writer.first(ctx, "PRAGMA wal_checkpoint("+mode+")", nil).Scan(&busy, &inLog, &copied); err != nil {
-		e.log.LogAttrs(ctx, slog.LevelWarn, "store checkpoint failed", slog.String("error", err.Error()))
+		e.warn(ctx, err)
+		return
 	}
+	e.fresh, e.logged, e.due = 0, inLog, inLog+e.limit
+	if mode == "RESTART" && busy == 0 {
+		e.logged, e.due = 0, e.limit
+	}
+	if inLog*pageSize > logWarn {
+		e.warn(ctx, fmt.Errorf("the write-ahead log has %d pages: a reader does not finish", inLog))
+	}
+}
+
+func (e *Engine) warn(ctx context.Context, err error) {
+	e.log.LogAttrs(ctx, slog.LevelWarn, "store checkpoint failed", slog.String("error", err.Error()))
 }
 
 // Check asks SQLite for what is wrong with the file, at most limit lines. It
