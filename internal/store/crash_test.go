@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,15 +114,19 @@ func crash(t *testing.T, o store.Options, rounds int, killServer func(round int)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	acked := map[string]bool{}
 	for round := range rounds {
-		child, lines := startWriter(t, o)
+		child, opened, lines := startWriter(t, o)
 		// Some are killed while they open, most under load.
 		after := time.Duration(rng.IntN(250)) * time.Millisecond
-		if round%5 == 4 {
-			after = time.Duration(rng.IntN(15)) * time.Millisecond
-		}
+		opening := round%5 == 4
 		done := make(chan struct{})
-		time.AfterFunc(after, func() {
+		go func() {
 			defer close(done)
+			if opening {
+				after /= 16
+			} else {
+				<-opened
+			}
+			time.Sleep(after)
 			killed, restart := killServer(round)
 			if killed {
 				time.Sleep(20 * time.Millisecond)
@@ -133,7 +138,7 @@ func crash(t *testing.T, o store.Options, rounds int, killServer func(round int)
 			if err := child.Process.Kill(); err != nil {
 				t.Errorf("round %d: the writer ended by itself: %v", round, err)
 			}
-		})
+		}()
 		before := len(acked)
 		for id := range lines {
 			acked[id] = true
@@ -151,7 +156,9 @@ func crash(t *testing.T, o store.Options, rounds int, killServer func(round int)
 	t.Logf("%d acknowledged writes over %d rounds", len(acked), rounds)
 }
 
-func startWriter(t *testing.T, o store.Options) (*exec.Cmd, <-chan string) {
+// startWriter starts a writer; opened is closed when it has opened the store or has
+// ended, lines gives what it acknowledged.
+func startWriter(t *testing.T, o store.Options) (child *exec.Cmd, opened <-chan struct{}, lines <-chan string) {
 	t.Helper()
 	b, err := json.Marshal(struct{ URL, Dir string }{o.URL, o.Dir})
 	if err != nil {
@@ -167,9 +174,11 @@ func startWriter(t *testing.T, o store.Options) (*exec.Cmd, <-chan string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := make(chan string, 1024)
+	ids, ready := make(chan string, 1024), make(chan struct{})
 	go func() {
-		defer close(lines)
+		defer close(ids)
+		announce := sync.OnceFunc(func() { close(ready) })
+		defer announce()
 		r := bufio.NewReader(out)
 		for {
 			line, err := r.ReadString('\n')
@@ -179,12 +188,14 @@ func startWriter(t *testing.T, o store.Options) (*exec.Cmd, <-chan string) {
 				}
 				return
 			}
-			if line != "open\n" {
-				lines <- line[:len(line)-1]
+			if line == "open\n" {
+				announce()
+				continue
 			}
+			ids <- line[:len(line)-1]
 		}
 	}()
-	return cmd, lines
+	return cmd, ready, ids
 }
 
 // verify opens what a killed writer left.
@@ -248,8 +259,8 @@ func TestKilledWhileMigratingOpensAgain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for range testkit.Rounds(8, 30, 200) {
 		o := storetest.SQLite(t)
-		child, lines := startWriter(t, o)
-		time.Sleep(time.Duration(rng.IntN(30_000)) * time.Microsecond)
+		child, _, lines := startWriter(t, o)
+		time.Sleep(time.Duration(rng.IntN(60_000)) * time.Microsecond)
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func TestTheLogIsCopiedBackUnderLoad(t *testing.T) {
 		}()
 	}
 	pad := strings.Repeat("x", 3000)
-	for range 600 {
+	for range 250 {
 		write(t, e, "INSERT INTO node_state VALUES ($1)", pad)
 		e.Pressure(t.Context())
 	}
