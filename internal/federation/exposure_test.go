@@ -7,9 +7,9 @@ import (
 	"symbolon/internal/federation"
 )
 
-// TestFailureModeExposure holds the start-up refusals B1 to B7.
-func TestFailureModeExposure(t *testing.T) {
-	t.Parallel()
+// exposureCases holds the start-up refusals B1 to B7.
+func exposureCases(t *testing.T) {
+	t.Helper()
 	base := federation.Exposure{
 		NodeURL: "http://localhost:8765", Listen: []string{"127.0.0.1:8765"},
 		FederationEnabled: true, AuthRequired: true,

@@ -65,9 +65,9 @@ func refusedOnce(t *testing.T, n *fedtest.Node, p *fedtest.Peer, f map[string]an
 	return mine[0]
 }
 
-// TestFailureModePull holds the cases in which this node reads from a peer.
-func TestFailureModePull(t *testing.T) {
-	t.Parallel()
+// pullCases holds the cases in which this node reads from a peer.
+func pullCases(t *testing.T) {
+	t.Helper()
 	t.Run("A16_tokens for outgoing pulls count milliseconds", func(t *testing.T) {
 		t.Parallel()
 		n, p := joined(t, fedtest.Options{})
@@ -351,9 +351,9 @@ func received(t *testing.T, n *fedtest.Node, of string) []fact.Fact {
 	return page.Facts
 }
 
-// TestIngest holds what a fact becomes when it is taken (failure modes D4, D5).
-func TestFailureModeIngest(t *testing.T) {
-	t.Parallel()
+// ingestCases holds what a fact becomes when it is taken (failure modes D4, D5).
+func ingestCases(t *testing.T) {
+	t.Helper()
 	t.Run("D4_a fact is stored once with who sent it", func(t *testing.T) {
 		t.Parallel()
 		n, p := joined(t, fedtest.Options{})

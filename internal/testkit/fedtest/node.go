@@ -6,8 +6,10 @@
 package fedtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"symbolon/internal/api/stigmem"
+	"symbolon/internal/apikey"
 	"symbolon/internal/fact"
 	"symbolon/internal/federation"
 	"symbolon/internal/hlc"
@@ -45,8 +49,6 @@ func (c *Clock) Advance(d time.Duration) { c.off.Add(int64(d)) }
 type Options struct {
 	// Config is edited before the node starts.
 	Config func(*federation.Config)
-	// Handler builds the memory face; nil serves the well-known document alone.
-	Handler func(n *Node) http.Handler
 	// Jitter replaces the middle.
 	Jitter func() float64
 }
@@ -64,6 +66,7 @@ type Node struct {
 	opts  store.Options
 	parts federation.Parts
 	face  atomic.Pointer[http.Handler]
+	tap   atomic.Pointer[Tap]
 
 	mu         sync.Mutex
 	rejections []token.Rejection // guarded by mu
@@ -78,7 +81,7 @@ func Admin() principal.Principal {
 func Start(t testing.TB, o Options) *Node {
 	t.Helper()
 	n := &Node{ID: "stigmem:node:" + id.NewUUID().String(), Key: sign.GenerateKey(), Clock: &Clock{}}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.face.Load()).ServeHTTP(w, r) }))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(n.serve))
 	n.URL = "http://" + srv.Listener.Addr().String()
 	n.opts = storetest.SQLite(t)
 	n.opts.Now = n.Clock.Now
@@ -94,7 +97,7 @@ func Start(t testing.TB, o Options) *Node {
 		Remote: remote, Key: n.Key, Now: n.Clock.Now, OnReject: n.observe, Jitter: o.Jitter,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
-	n.open(t, o)
+	n.open(t)
 	srv.Start()
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
@@ -107,7 +110,7 @@ func Start(t testing.TB, o Options) *Node {
 	return n
 }
 
-func (n *Node) open(t testing.TB, o Options) {
+func (n *Node) open(t testing.TB) {
 	t.Helper()
 	var err error
 	if n.Store, err = store.Open(t.Context(), n.opts); err != nil {
@@ -118,20 +121,61 @@ func (n *Node) open(t testing.TB, o Options) {
 		t.Fatal(err)
 	}
 	n.Facts = fact.New(n.Store, n.Clock.Now)
-	h := http.Handler(http.HandlerFunc(n.wellKnown))
-	if o.Handler != nil {
-		h = o.Handler(n)
-	}
+	h := http.Handler(stigmem.New(stigmem.Deps{
+		Facts: n.Facts, Keys: apikey.New(n.Store, n.Clock.Now, apikey.Options{}), Audit: n.Store, Authenticate: authenticate,
+		Node: stigmem.Node{ID: n.ID, URL: n.URL, Federation: &stigmem.FederationInfo{
+			PubKey: n.Key.Public().String(), Version: "0.5", Push: n.Config.PushEnabled,
+		}},
+		Now: n.Clock.Now, Log: n.parts.Log, More: stigmem.FederationRoutes(n.Federation),
+	}))
 	n.face.Store(&h)
 }
 
+// The bearer texts of the face's principals. A key that is checked in earnest takes
+// tens of milliseconds, and is tested elsewhere.
+const (
+	AdminKey    = "admin"    // every permission
+	FederateKey = "federate" // federate and read
+	ReaderKey   = "reader"   // read
+)
+
+func authenticate(r *http.Request) (principal.Principal, error) {
+	text, _ := stigmem.BearerToken(r)
+	p := Admin()
+	switch text {
+	case AdminKey:
+	case FederateKey:
+		p.Entity, p.Permissions = "agent:federate", []principal.Permission{principal.Federate, principal.Read}
+	case ReaderKey:
+		p.Entity, p.Permissions = "agent:reader", []principal.Permission{principal.Read}
+	default:
+		return principal.Principal{}, stigmem.ErrNoCredential
+	}
+	return p, nil
+}
+
+// A Tap stands between the network and a node's face.
+type Tap func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// Intercept has every request go through a tap; nil takes it away.
+func (n *Node) Intercept(t Tap) { n.tap.Store(&t) }
+
+func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
+	next := *n.face.Load()
+	if t := n.tap.Load(); t != nil && *t != nil {
+		(*t)(w, r, next)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
 // Restart stops the node and starts it on what it left on disk.
-func (n *Node) Restart(t testing.TB, o Options) {
+func (n *Node) Restart(t testing.TB) {
 	t.Helper()
 	if err := n.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	n.open(t, o)
+	n.open(t)
 }
 
 func (n *Node) observe(_ context.Context, r *token.Rejection) {
@@ -155,16 +199,82 @@ func (n *Node) LastRejection() token.Rejection {
 	return token.Rejection{}
 }
 
-// wellKnown serves what registration elsewhere looks at, for a node without a face.
-func (n *Node) wellKnown(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/.well-known/stigmem" {
-		http.NotFound(w, r)
-		return
+// A Response is what the face answered.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends a request to the node's face. The authorization is sent as it is unless it
+// is empty; the body is JSON unless it is nil, text or bytes.
+func (n *Node) Do(t testing.TB, method, path, authorization string, body any) Response {
+	t.Helper()
+	var b []byte
+	switch v := body.(type) {
+	case nil:
+	case string:
+		b = []byte(v)
+	case []byte:
+		b = v
+	default:
+		var err error
+		if b, err = json.Marshal(v); err != nil {
+			t.Fatal(err)
+		}
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{ // the client is a test's
-		"version": "1.0", "node_id": n.ID, "node_url": n.URL, "federation": "enabled",
-		"federation_pubkey": n.Key.Public().String(), "federation_version": "0.5",
-	})
+	req, err := http.NewRequestWithContext(t.Context(), method, n.URL+path, bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	return n.Send(t, req)
+}
+
+// Send sends a request of the test's own making.
+func (n *Node) Send(t testing.TB, req *http.Request) Response {
+	t.Helper()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Response{Status: res.StatusCode, Header: res.Header, Body: body}
+}
+
+// Want checks the status and, unless it is empty, the detail of an error.
+func (r Response) Want(t testing.TB, status int, detail string) {
+	t.Helper()
+	if got := r.Detail(); r.Status != status || detail != "" && got != detail {
+		t.Errorf("the answer is %d %s, want %d %q", r.Status, r.Body, status, detail)
+	}
+}
+
+// Detail returns the detail of an error when it is a text.
+func (r Response) Detail() string {
+	var e struct {
+		Detail any `json:"detail"`
+	}
+	_ = json.Unmarshal(r.Body, &e) // what is no JSON has no detail
+	text, _ := e.Detail.(string)
+	return text
+}
+
+// JSON decodes the body into v.
+func (r Response) JSON(t testing.TB, v any) {
+	t.Helper()
+	if err := json.Unmarshal(r.Body, v); err != nil {
+		t.Fatalf("%v in %s", err, r.Body)
+	}
 }
 
 // Audit returns the federation log, the oldest first. Empty filters do not filter.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -228,4 +229,25 @@ func (p *Peer) Page(w http.ResponseWriter, r *http.Request) {
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // a client that is gone is the test's own
+}
+
+// AnswerText has the peer answer pulls with this body.
+func (p *Peer) AnswerText(body string) {
+	p.Answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+}
+
+// Seal puts a fact in an envelope of the newer wire, signed by the peer.
+func (p *Peer) Seal(f map[string]any) map[string]any {
+	origin := map[string]any{
+		"tenant": "default", "node_id": p.ID, "allowed_scopes": []any{f["scope"]}, "allowed_tenants": []any{"default"}, "entity_uri": p.URL,
+	}
+	body, err := json.Marshal(map[string]any{ // encoding/json sorts names and adds no blanks
+		"cid": f["cid"], "entity_uri": p.URL, "fact_id": f["id"], "origin_allowed_scopes": origin["allowed_scopes"],
+		"origin_allowed_tenants": origin["allowed_tenants"], "origin_node_id": p.ID, "origin_tenant": "default", "tv": "2.1",
+		"valid_until": f["valid_until"],
+	})
+	if err != nil {
+		panic(err)
+	}
+	return map[string]any{"fact": f, "origin": origin, "origin_sig": p.Key.SignText(body), "origin_manifest": nil, "origin_key_proof": nil}
 }
