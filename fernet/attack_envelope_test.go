@@ -435,6 +435,7 @@ func TestForgedEnvelopes(t *testing.T) {
 		{"padding longer than a block", forge(k, version, 5, iv, bytes.Repeat([]byte{17}, 32)), reason.Malformed},
 		{"padding of unequal bytes", forge(k, version, 5, iv, append(bytes.Repeat([]byte{9}, 13), 3, 9, 3)), reason.Malformed},
 		{"no ciphertext", forge(k, version, 5, iv, nil), reason.Malformed},
+		{"longer than a token can be", forge(k, version, 5, iv, bytes.Repeat([]byte{16}, MaxText)), reason.Malformed},
 		{"fifteen bytes of ciphertext", forge(k, version, 5, iv, make([]byte, 15)), reason.Malformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

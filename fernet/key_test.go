@@ -65,6 +65,11 @@ func TestKeyIsNeverShown(t *testing.T) {
 	if strings.Contains(out.String(), k.reveal()[:20]) {
 		t.Error("the key's text is seen")
 	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
+		if got := fmt.Sprintf(verb, k); got != secretText {
+			t.Errorf("%s prints %q, want %q", verb, got, secretText)
+		}
+	}
 	if k.String() != secretText || !strings.Contains(out.String(), secretText) {
 		t.Error("a key does not say that it is one")
 	}

@@ -603,6 +603,32 @@ func twoRotations(t *testing.T) {
 	}
 }
 
+// What is loaded while another process rotates is what there is after it, and
+// not a mixture.
+func TestLoadDuringRotation(t *testing.T) {
+	p := newRepository(t)
+	other := NewRepository(p.Dir())
+	reads := 0
+	p.fault = func(op, _ string) error {
+		if op != "read" {
+			return nil
+		}
+		if reads++; reads == 1 {
+			rotate(t, other, 3)
+			rotate(t, other, 3)
+		}
+		return nil
+	}
+	r, rep, err := p.Load()
+	if err != nil || len(rep.Problems) > 0 {
+		t.Fatal(rep, err)
+	}
+	want := load(t, other)
+	if got := r.Keys(); !slices.Equal(got, want.Keys()) {
+		t.Errorf("keys %+v, want %+v", got, want.Keys())
+	}
+}
+
 // A file that cannot be read for a reason that is not its own is no reason to
 // give up a key, still less to write over it.
 func TestTroubleOfTheMachine(t *testing.T) {

@@ -205,6 +205,9 @@ func TestE12_EmptiedWhileRunning(t *testing.T) {
 			if _, rej := r.Open(text); rej == nil || rej.Reason != token.UnknownKey {
 				t.Errorf("Open: %v, want unknown_key", rej)
 			}
+			if _, rej := r.Open(seal(t, newTestRing(t, 0), "of no key we ever had")); rej == nil || rej.Reason != token.UnknownKey {
+				t.Errorf("Open of a stranger's token: %v, want unknown_key: without a key nobody can tell", rej)
+			}
 			null, err := ParseKey(strings.Repeat("A", 43) + "=")
 			if err != nil {
 				t.Fatal(err)

@@ -205,6 +205,15 @@ func TestPayloadAttacks(t *testing.T) {
 			}
 		}
 	})
+	t.Run("C7_count_that_lies", func(t *testing.T) {
+		for v, parts := range good {
+			for _, by := range []byte{1, 2, 0xff} {
+				p := unhex(t, parts...)
+				p[0] += by
+				wantReason(t, Version(v).String(), p, token.BadLayout)
+			}
+		}
+	})
 	t.Run("C8_audit_list", func(t *testing.T) {
 		id := "c410" + hexAudit
 		for name, a := range map[string]string{
@@ -409,7 +418,7 @@ func TestPayloadAttacks(t *testing.T) {
 			{FederatedUnscoped, 4, "c0"}, {FederatedUnscoped, 4, pIDP}, {FederatedUnscoped, 5, "92c2a0"}, {FederatedUnscoped, 5, "c0"},
 			{FederatedUnscoped, 6, "a0"}, {FederatedUnscoped, 6, "c0"}, {FederatedUnscoped, 6, "a2fffe"}, {FederatedUnscoped, 6, pIDP},
 			{FederatedProject, 4, "92c2c0"}, {FederatedDomain, 4, "92c2c0"}, {OAuth1, 4, "92c2c0"}, {OAuth1, 5, "92c2c0"}, {OAuth1, 5, "c0"},
-			{AppCred, 7, "92c2c0"}, {AppCred, 7, "92c2a0"}, {OAuth2, 8, "92c2c0"}, {OAuth2, 8, "92c2a0"}, {OAuth2, 8, pUser},
+			{AppCred, 7, "92c2c0"}, {AppCred, 7, "92c2a0"}, {OAuth2, 8, "92c2c0"}, {OAuth2, 8, "92c2a0"}, {OAuth2, 8, pUser}, {OAuth2, 8, "92c3a3616263"},
 			{OAuth2, 8, "a3616263"}, {OAuth2, 5, "c0"}, {OAuth2, 5, "92c2a0"}, {Project, 4, "92c2c0"},
 		} {
 			p := slices.Clone(good[tt.v])
