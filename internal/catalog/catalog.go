@@ -81,13 +81,15 @@ func (c *Catalog) Append(dst []byte, project, user string) []byte {
 	if project == "" {
 		segs = c.bare
 	}
+	var room [2][64]byte // for ids as long as they usually are
+	p, u := appendEscaped(room[0][:0], project), appendEscaped(room[1][:0], user)
 	for i := range segs {
 		dst = append(dst, segs[i].text...)
 		switch segs[i].then {
 		case projectID:
-			dst = appendEscaped(dst, project)
+			dst = append(dst, p...)
 		case userID:
-			dst = appendEscaped(dst, user)
+			dst = append(dst, u...)
 		case none:
 		}
 	}

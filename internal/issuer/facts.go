@@ -8,6 +8,7 @@ import (
 
 	"symbolon/internal/errs"
 	"symbolon/internal/identity"
+	"symbolon/internal/principal"
 	"symbolon/internal/rule"
 	"symbolon/keytoken"
 	"symbolon/token"
@@ -50,8 +51,10 @@ type facts struct {
 	// is never.
 	until time.Time
 
-	creds    rule.Creds
-	rendered atomic.Pointer[[2][]byte]
+	creds rule.Creds
+	// Made when they are first asked for.
+	rendered  atomic.Pointer[[2][]byte]
+	principal atomic.Pointer[principal.Principal]
 }
 
 // A generation holds what was computed from one revision of identity state. When
@@ -136,7 +139,7 @@ func (r *resolver) resolve() (*fault, error) {
 			return flt, err
 		}
 	}
-	r.f.creds = credsOf(r.f)
+	r.f.creds = credsOf(&Token{User: r.f.user, Project: r.f.project, Domain: r.f.domain, System: r.f.system, Trust: r.f.trust, Roles: r.f.roles})
 	return nil, nil
 }
 

@@ -353,22 +353,22 @@ func subjectOf(c *keytoken.Claims, f *facts) subject {
 	return sub
 }
 
-func credsOf(f *facts) rule.Creds {
-	c := rule.Creds{UserID: f.user.ID, UserDomainID: f.user.Domain.ID, Roles: make([]string, len(f.roles))}
-	for i := range f.roles {
-		c.Roles[i] = id.Lower(f.roles[i].Name)
+// credsOf is what policy rules know of a token's bearer.
+func credsOf(t *Token) rule.Creds {
+	c := rule.Creds{
+		UserID: t.User.ID, UserDomainID: t.User.Domain.ID, ProjectID: t.ProjectID(), DomainID: t.DomainID(), Roles: make([]string, len(t.Roles)),
 	}
-	if f.project != nil {
-		c.ProjectID, c.ProjectDomainID = f.project.ID, f.project.Domain.ID
+	for i := range t.Roles {
+		c.Roles[i] = id.Lower(t.Roles[i].Name)
 	}
-	if f.domain != nil {
-		c.DomainID = f.domain.ID
+	if t.Project != nil {
+		c.ProjectDomainID = t.Project.Domain.ID
 	}
-	if f.system {
+	if t.System {
 		c.SystemScope = "all"
 	}
-	if f.trust != nil {
-		c.TrustID, c.TrustorID, c.TrusteeID = f.trust.ID, f.trust.TrustorID, f.trust.TrusteeID
+	if t.Trust != nil {
+		c.TrustID, c.TrustorID, c.TrusteeID = t.Trust.ID, t.Trust.TrustorID, t.Trust.TrusteeID
 	}
 	return c
 }

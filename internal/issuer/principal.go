@@ -28,7 +28,20 @@ var rolePermissions = map[string][]principal.Permission{
 // own, as no project is meant. Without a scope there is no role and so no
 // permission.
 func (s *Issuer) Principal(t *Token) principal.Principal {
-	p := principal.Principal{Entity: s.userEntity(t.BearerID), Tenant: s.tenant(t), KeyID: t.AuditID()}
+	p := t.facts.principal.Load()
+	if p == nil {
+		made := s.newPrincipal(t)
+		p = &made
+		t.facts.principal.Store(p)
+	}
+	out := *p
+	out.KeyID = t.AuditID()
+	return out
+}
+
+// newPrincipal is what is the same for every token of a user in a scope.
+func (s *Issuer) newPrincipal(t *Token) principal.Principal {
+	p := principal.Principal{Entity: s.userEntity(t.BearerID), Tenant: s.tenant(t)}
 	for _, d := range t.facts.delegators {
 		p.OnBehalfOf = append(p.OnBehalfOf, s.userEntity(d))
 	}

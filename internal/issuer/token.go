@@ -87,7 +87,13 @@ type Token struct {
 }
 
 // Creds returns what policy rules know of the token's bearer. It is shared.
-func (t *Token) Creds() *rule.Creds { return &t.facts.creds }
+func (t *Token) Creds() *rule.Creds {
+	if t.facts == nil { // made by hand
+		c := credsOf(t)
+		return &c
+	}
+	return &t.facts.creds
+}
 
 // Rendered returns what make makes of the token's user and of its scope and roles:
 // two texts that are the same for every token of that user in that scope, and kept

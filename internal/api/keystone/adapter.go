@@ -43,12 +43,16 @@ type response struct {
 	header http.Header
 	// body is JSON unless header has another Content-Type; nil is none.
 	body []byte
+	// subject is the text of the token that the body shows.
+	subject string
+	// buffer holds body when it is to be used again once the answer is written.
+	buffer *[]byte
 }
 
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	h := w.Header()
-	h["Vary"] = []string{"X-Auth-Token"}
+	h["Vary"] = varyByCaller
 	base := a.baseURL(hr)
 	if p := hr.URL.Path; len(p) > 1 && p[len(p)-1] == '/' {
 		u := *hr.URL
@@ -82,6 +86,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	write(w, resp)
 }
 
+// Header values that never change are shared by all answers.
+var (
+	varyByCaller = []string{"X-Auth-Token"}
+	jsonType     = []string{"application/json"}
+)
+
 var notFoundPage = []byte("<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n" +
 	"<p>The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.</p>\n")
 
@@ -91,7 +101,8 @@ func (r *request) serve() (response, error) {
 		return response{}, err
 	}
 	var err error
-	if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+	if r.URL.RawQuery == "" { // nothing to parse, nothing to allocate
+	} else if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return response{}, errs.With(errs.Invalid, err, "The query string cannot be read.")
 	}
 	if r.route.parse != nil {
@@ -165,30 +176,11 @@ func (r *request) authenticate() error {
 		return nil //nolint:nilerr // whoever refused the token has reported it
 	}
 	r.token = t
-	r.creds = credsOf(t)
-	if r.api.Principal != nil {
+	r.creds = *t.Creds()
+	if r.api.Principal != nil && r.Method != http.MethodGet && r.Method != http.MethodHead { // for the audit log of what is changed
 		r.Request = r.WithContext(principal.NewContext(r.Context(), r.api.Principal(t)))
 	}
 	return nil
-}
-
-// credsOf is what policy sees of a token.
-func credsOf(t *issuer.Token) rule.Creds {
-	c := rule.Creds{UserID: t.User.ID, UserDomainID: t.User.Domain.ID, DomainID: t.DomainID()}
-	if t.Project != nil {
-		c.ProjectID, c.ProjectDomainID = t.Project.ID, t.Project.Domain.ID
-	}
-	if t.System {
-		c.SystemScope = "all"
-	}
-	if t.Trust != nil {
-		c.TrustID, c.TrustorID, c.TrusteeID = t.Trust.ID, t.Trust.TrustorID, t.Trust.TrusteeID
-	}
-	c.Roles = make([]string, len(t.Roles))
-	for i := range t.Roles {
-		c.Roles[i] = strings.ToLower(t.Roles[i].Name)
-	}
-	return c
 }
 
 // enforce asks the rule of that name whether the caller may act on t.
@@ -282,14 +274,21 @@ func write(w http.ResponseWriter, resp response) {
 	for k, v := range resp.header {
 		h[k] = v
 	}
+	if resp.subject != "" {
+		h[subjectHeader] = []string{resp.subject}
+	}
 	if resp.body != nil && h["Content-Type"] == nil {
-		h["Content-Type"] = []string{"application/json"}
+		h["Content-Type"] = jsonType
 	}
 	if resp.status != http.StatusNoContent {
 		h["Content-Length"] = []string{strconv.Itoa(len(resp.body))}
 	}
 	w.WriteHeader(resp.status)
 	_, _ = w.Write(resp.body) // a client that went away is nobody's error
+	if resp.buffer != nil {
+		*resp.buffer = resp.body[:0]
+		buffers.Put(resp.buffer)
+	}
 }
 
 // noContent is the answer of what has nothing to say.

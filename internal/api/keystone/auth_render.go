@@ -2,6 +2,7 @@ package keystone
 
 import (
 	"context"
+	"time"
 
 	"symbolon/epoch"
 	"symbolon/internal/canon"
@@ -13,9 +14,6 @@ import (
 // copied; the catalogue is copied too, with ids put in.
 func (a *API) appendToken(ctx context.Context, dst []byte, t *issuer.Token, withCatalog bool) ([]byte, error) {
 	parts := t.Rendered(renderParts)
-	if dst == nil {
-		dst = make([]byte, 0, 384+len(parts[0])+len(parts[1]))
-	}
 	dst = append(dst, `{"token":{"methods":`...)
 	dst = appendTexts(dst, t.Methods)
 	dst = append(dst, ',')
@@ -52,12 +50,10 @@ func appendTexts(dst []byte, ss []string) []byte {
 	return append(dst, ']')
 }
 
-// instantLayout is how the API writes instants: always with microseconds.
-const instantLayout = "2006-01-02T15:04:05.000000Z"
-
 // appendInstant appends whole seconds with the zeros that the API writes.
 func appendInstant(dst []byte, s epoch.Seconds) []byte {
-	return s.Time().AppendFormat(dst, instantLayout)
+	dst = s.Time().AppendFormat(dst, time.RFC3339) // which the standard library is fast at
+	return append(dst[:len(dst)-1], ".000000Z"...)
 }
 
 // renderParts renders the user, and the scope with the roles.

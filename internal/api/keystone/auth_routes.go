@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"symbolon/internal/authn"
 	"symbolon/internal/errs"
@@ -37,13 +38,18 @@ func (r *request) issueToken(in authn.Request) (response, error) {
 	return r.tokenAnswer(http.StatusCreated, text, t)
 }
 
+// buffers are what token answers are written in, again and again: with a catalogue
+// they are large, and services ask for many.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // tokenAnswer shows a token. Its text is a header and never in a body.
 func (r *request) tokenAnswer(status int, text string, t *issuer.Token) (response, error) {
-	body, err := r.api.appendToken(r.Context(), nil, t, !r.query.Has("nocatalog"))
+	buf := buffers.Get().(*[]byte)
+	body, err := r.api.appendToken(r.Context(), (*buf)[:0], t, !r.query.Has("nocatalog"))
 	if err != nil {
 		return response{}, err
 	}
-	return response{status: status, header: http.Header{subjectHeader: {text}}, body: body}, nil
+	return response{status: status, subject: text, body: body, buffer: buf}, nil
 }
 
 func (r *request) showToken() (response, error) {
