@@ -469,10 +469,14 @@ func crashEverywhere(t *testing.T) {
 			}
 		}
 		acts := 0
+		before := newRepository(t)
+		for range 3 {
+			rotate(t, before, 4)
+		}
 		for n := 1; ; n++ {
-			p := newRepository(t)
-			for range 3 {
-				rotate(t, p, 4)
+			p := NewRepository(t.TempDir())
+			if err := os.CopyFS(p.Dir(), os.DirFS(before.Dir())); err != nil {
+				t.Fatal(err)
 			}
 			old := load(t, p)
 			texts := []string{seal(t, old, "x")}

@@ -1,9 +1,12 @@
 package keytoken
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 	"slices"
+	"strings"
 )
 
 // Format is what servers that share tokens must agree on beyond their keys. Two
@@ -16,6 +19,25 @@ type Format struct {
 	// DefaultDomainID is the one domain id other than 32 hex digits that a
 	// domain-scoped token can carry. Empty stands for "default".
 	DefaultDomainID string
+}
+
+func (f Format) withDefaults() Format {
+	if f.Methods == nil {
+		f.Methods = DefaultMethods()
+	}
+	if f.DefaultDomainID == "" {
+		f.DefaultDomainID = "default"
+	}
+	return f
+}
+
+// Fingerprint returns a short text that is equal for formats that read each
+// other's tokens alike. A server that stores it beside its keys notices at its
+// next start that the format was changed under tokens that are still alive.
+func (f Format) Fingerprint() string {
+	f = f.withDefaults()
+	h := sha256.Sum256([]byte(strings.Join(append(slices.Clone(f.Methods), f.DefaultDomainID), "\x00")))
+	return hex.EncodeToString(h[:8])
 }
 
 // DefaultMethods returns the reference's default list of methods.
@@ -36,29 +58,19 @@ const (
 	bitOAuth2 = 1 << 33
 
 	maxMethods = 32
-	// maxTabled is the longest list whose every combination is laid out ahead.
-	maxTabled = 8
 )
 
 // A codec turns claims into payloads and back under one Format.
 type codec struct {
 	methods       []string
 	defaultDomain string
-	// sets[bits] is the list of methods that the low bits stand for; nil when
-	// the list is too long to lay out.
-	sets [][]string
 	// uuid returns the 16 bytes that stand for an id, if any do.
 	uuid func(id string) (b [16]byte, ok bool)
 }
 
 func newCodec(f Format) (*codec, error) {
+	f = f.withDefaults()
 	k := &codec{methods: slices.Clone(f.Methods), defaultDomain: f.DefaultDomainID, uuid: plainUUID}
-	if k.methods == nil {
-		k.methods = DefaultMethods()
-	}
-	if k.defaultDomain == "" {
-		k.defaultDomain = "default"
-	}
 	if n := len(k.methods); n > maxMethods {
 		return nil, fmt.Errorf("keytoken: %d authentication methods, want at most %d", n, maxMethods)
 	}
@@ -67,20 +79,13 @@ func newCodec(f Format) (*codec, error) {
 			return nil, fmt.Errorf("keytoken: authentication method %q is empty, reserved or listed twice", m)
 		}
 	}
-	if len(k.methods) <= maxTabled {
-		sets := make([][]string, 1<<len(k.methods))
-		for bits := range sets {
-			sets[bits] = k.appendLow([]string{}, int64(bits))
-		}
-		k.sets = sets
-	}
 	return k, nil
 }
 
-// bits encodes a list of methods. A name that has no bit adds nothing, and a
+// mask encodes a list of methods. A name that has no bit adds nothing, and a
 // name given twice adds its bit twice and so becomes another: claims are checked
 // for that before.
-func (k *codec) bits(methods []string) int64 {
+func (k *codec) mask(methods []string) int64 {
 	var sum int64
 	for _, m := range methods {
 		switch i := slices.Index(k.methods, m); {
@@ -95,7 +100,7 @@ func (k *codec) bits(methods []string) int64 {
 	return sum
 }
 
-// names decodes what bits encoded, highest bit first. The reference divides by
+// names decodes what mask encoded, highest bit first. The reference divides by
 // each bit in turn and takes a method whose quotient is one, so that a bit above
 // those it knows hides every bit below: such a value names no method, and a
 // token without a method is good for nothing but being looked at.
@@ -107,26 +112,19 @@ func (k *codec) names(v int64) []string {
 	if low >= 1<<len(k.methods) {
 		low = 0
 	}
-	if v < bitEC2 && k.sets != nil {
-		return k.sets[low]
-	}
-	out := make([]string, 0, len(k.methods)+2)
+	out := make([]string, 0, bits.OnesCount64(uint64(v-v%bitEC2+low))) // #nosec G115 -- not negative
 	if v&bitOAuth2 != 0 {
 		out = append(out, MethodOAuth2)
 	}
 	if v&bitEC2 != 0 {
 		out = append(out, MethodEC2)
 	}
-	return k.appendLow(out, low)
-}
-
-func (k *codec) appendLow(out []string, low int64) []string {
 	for i, m := range slices.Backward(k.methods) {
 		if low&(1<<i) != 0 {
 			out = append(out, m)
 		}
 	}
-	return slices.Clip(out)
+	return out
 }
 
 // plainUUID reads 32 lower-case hex digits, the one form of an id that comes

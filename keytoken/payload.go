@@ -35,7 +35,7 @@ func (k *codec) appendPayload(b []byte, c *Claims, exp float64) ([]byte, error) 
 	v := c.Layout()
 	b = append(appendArray(b, elements[v]), byte(v))
 	b = k.appendID(b, c.UserID)
-	b = appendUint(b, k.bits(c.Methods))
+	b = appendUint(b, k.mask(c.Methods))
 	switch v {
 	case Project, Trust, FederatedProject, OAuth1, AppCred, OAuth2:
 		b = k.appendNullable(b, c.ProjectID)

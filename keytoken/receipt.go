@@ -70,7 +70,7 @@ func (rs *Receipts) check(c *Receipt) error {
 	switch {
 	case c.UserID == "" || !utf8.ValidString(c.UserID):
 		return errors.New("no user id, or one that is not UTF-8")
-	case rs.codec.bits(c.Methods) == 0:
+	case rs.codec.mask(c.Methods) == 0:
 		return errors.New("no method that a receipt can carry")
 	case !c.IssuedAt.Plausible() || !c.ExpiresAt.Plausible() || !c.IssuedAt.Before(c.ExpiresAt):
 		return errors.New("issue and expiry are not numbers of seconds between 2015 and 2100, one before the other")
@@ -83,7 +83,7 @@ func (rs *Receipts) check(c *Receipt) error {
 // appendReceipt writes the payload: user, M, EXP, and no version.
 func (k *codec) appendReceipt(b []byte, c *Receipt) []byte {
 	b = k.appendID(appendArray(b, 3), c.UserID)
-	return appendFloat(appendUint(b, k.bits(c.Methods)), float64(c.ExpiresAt))
+	return appendFloat(appendUint(b, k.mask(c.Methods)), float64(c.ExpiresAt))
 }
 
 func (k *codec) decodeReceipt(o fernet.Opened) (Receipt, *token.Rejection) {

@@ -119,8 +119,7 @@ func (k keyName) String() string {
 	return k.number.String()
 }
 
-// Claims returns what the token says. Its slices may be shared: they are not to
-// be changed.
+// Claims returns what the token says. Every call returns the same slices.
 func (d *Decoded) Claims() Claims { return d.claims }
 
 // Version returns the payload layout.
@@ -170,8 +169,7 @@ type Options struct {
 // A Verified is a token that was accepted. Only a successful check makes one.
 type Verified struct{ d Decoded }
 
-// Claims returns what the token says. Its slices may be shared: they are not to
-// be changed.
+// Claims returns what the token says. Every call returns the same slices.
 func (v *Verified) Claims() Claims { return v.d.claims }
 
 // Version returns the payload layout.

@@ -395,8 +395,8 @@ func TestVectorMethodIntegers(t *testing.T) {
 		if got := k.names(bits); got == nil || !slices.Equal(got, want) {
 			t.Errorf("names(%d) = %v, want %v", bits, got, want)
 		}
-		if len(want) > 0 && k.bits(want) != bits {
-			t.Errorf("bits(%v) = %d, want %d", want, k.bits(want), bits)
+		if len(want) > 0 && k.mask(want) != bits {
+			t.Errorf("mask(%v) = %d, want %d", want, k.mask(want), bits)
 		}
 	}
 }
