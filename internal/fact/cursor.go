@@ -7,18 +7,18 @@ import (
 	"symbolon/internal/errs"
 )
 
-// A Cursor says where a page ended: at the row with this timestamp and id. Its zero
+// A Cursor says where a page ended, by a text that only whoever made it reads: for
+// facts the clock value of the last row, for conflicts their instant and id. Its zero
 // value is before every row.
 type Cursor struct {
-	Timestamp string
-	ID        string
+	// At orders the rows.
+	At string
+	// ID tells rows of one At apart, where that is needed.
+	ID string
 }
 
 // IsZero reports whether c is the start.
 func (c Cursor) IsZero() bool { return c == Cursor{} }
-
-// cursorVersion lets a later form be told from this one.
-const cursorVersion = "1"
 
 // MaxCursor bounds a cursor's text.
 const MaxCursor = 1024
@@ -28,11 +28,10 @@ func (c Cursor) String() string {
 	if c.IsZero() {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + "\n" + c.Timestamp + "\n" + c.ID))
+	return base64.RawURLEncoding.EncodeToString([]byte(c.At + "\n" + c.ID))
 }
 
-var errCursor = errs.Detail(errs.Invalid, "unreadable pagination cursor",
-	map[string]string{"code": "invalid_cursor", "message": "unreadable pagination cursor"})
+var errCursor = coded(errs.Invalid, "invalid_cursor", "unreadable pagination cursor")
 
 // ParseCursor reads what [Cursor.String] wrote, and nothing else. The error is of
 // kind Invalid.
@@ -47,9 +46,9 @@ func ParseCursor(s string) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, errCursor
 	}
-	parts := strings.Split(string(b), "\n")
-	if len(parts) != 3 || parts[0] != cursorVersion || parts[1] == "" || parts[2] == "" || !validText(string(b)) {
+	at, last, ok := strings.Cut(string(b), "\n")
+	if !ok || at == "" || strings.Contains(last, "\n") || !validText(string(b)) {
 		return Cursor{}, errCursor
 	}
-	return Cursor{Timestamp: parts[1], ID: parts[2]}, nil
+	return Cursor{At: at, ID: last}, nil
 }

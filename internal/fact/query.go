@@ -8,8 +8,9 @@ const (
 	MaxLimit     = 500
 )
 
-// A Query asks for facts of one tenant, the newest first: by timestamp, then by id,
-// both descending. An empty filter does not filter.
+// A Query asks for facts of one tenant, those that this node learned last first: by
+// HLC, descending. For facts that were asserted here that is the order of their
+// timestamps. An empty filter does not filter.
 type Query struct {
 	Tenant   id.Tenant
 	Entity   id.Entity

@@ -60,7 +60,7 @@ func asStored(e id.Entity) id.Entity {
 	return e
 }
 
-func (f *Fact) position() Cursor { return Cursor{Timestamp: f.Timestamp, ID: string(f.ID)} }
+func (f *Fact) position() Cursor { return Cursor{At: f.HLC} }
 
 func (s *Service) history(ctx context.Context, q Query, now string) (Page, error) {
 	limit := q.Limit

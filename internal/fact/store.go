@@ -49,7 +49,8 @@ type Tx interface {
 	// Insert stores a fact as the nth, from 0, of its entity with its CID.
 	// When there is an nth already, or a fact with the same id, nothing is
 	// stored and inserted is false. Facts without a CID are all distinct.
-	Insert(ctx context.Context, f *Fact, nth int) (inserted bool, err error)
+	// alone says that the key has no head yet.
+	Insert(ctx context.Context, f *Fact, nth int) (inserted, alone bool, err error)
 	// Latest returns the last of the entity's facts with the CID of f, and
 	// how many there are.
 	Latest(ctx context.Context, f *Fact) (latest Fact, count int, err error)

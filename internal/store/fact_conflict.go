@@ -31,7 +31,7 @@ func (r factReads) Conflict(ctx context.Context, tenant id.Tenant, conflict stri
 
 // Conflicts implements [fact.Reader].
 func (r factReads) Conflicts(ctx context.Context, q fact.ConflictQuery) ([]fact.Conflict, error) {
-	if !storable(q.Status) || !storable(q.After.Timestamp) || !storable(q.After.ID) {
+	if !storable(q.Status) || !storable(q.After.At) || !storable(q.After.ID) {
 		return nil, nil
 	}
 	var f filter
@@ -40,7 +40,7 @@ func (r factReads) Conflicts(ctx context.Context, q fact.ConflictQuery) ([]fact.
 		f.and("status = ?", q.Status)
 	}
 	if !q.After.IsZero() {
-		f.where.WriteString(" AND (detected_at, id) < (" + f.arg(q.After.Timestamp) + ", " + f.arg(q.After.ID) + ")")
+		f.where.WriteString(" AND (detected_at, id) < (" + f.arg(q.After.At) + ", " + f.arg(q.After.ID) + ")")
 	}
 	f.where.WriteString(" ORDER BY detected_at DESC, id DESC LIMIT " + f.arg(q.Limit))
 	rows, err := r.q.Query(ctx, f.where.String(), f.args...)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -30,7 +31,7 @@ func (f *filter) and(cond string, v any) {
 // storableAll reports whether all texts of a query can be stored at all; what
 // cannot is matched by nothing.
 func storableAll(q *fact.Query) bool {
-	for _, s := range [...]string{string(q.Entity), q.Relation, string(q.Source), q.GardenID, q.After, q.Cursor.Timestamp, q.Cursor.ID} {
+	for _, s := range [...]string{string(q.Entity), q.Relation, string(q.Source), q.GardenID, q.After, q.Cursor.At} {
 		if !storable(s) {
 			return false
 		}
@@ -46,6 +47,9 @@ func (f *filter) common(q *fact.Query) {
 	if q.Source != "" {
 		f.and("f.source = ?", string(q.Source))
 	}
+	if q.After != "" {
+		f.and("f.ts > ?", q.After)
+	}
 	if q.Attested != nil {
 		if *q.Attested {
 			f.where.WriteString(" AND f.attested_key_id IS NOT NULL")
@@ -60,8 +64,27 @@ func (r factReads) History(ctx context.Context, q fact.Query, now string) ([]fac
 	if !storableAll(&q) {
 		return nil, nil
 	}
+	if q.Entity != "" {
+		return r.historyPart(ctx, q, now, "")
+	}
+	// Without an entity the rows are read in order from the two indexes that
+	// divide the table, and merged.
+	out, err := r.historyPart(ctx, q, now, " AND f.replicable")
+	if err != nil {
+		return nil, err
+	}
+	others, err := r.historyPart(ctx, q, now, " AND NOT f.replicable")
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, others...)
+	slices.SortFunc(out, func(a, b fact.Fact) int { return strings.Compare(b.HLC, a.HLC) })
+	return out[:min(len(out), q.Limit)], nil
+}
+
+func (r factReads) historyPart(ctx context.Context, q fact.Query, now, part string) ([]fact.Fact, error) {
 	var f filter
-	f.where.WriteString(`SELECT ` + factColumns + factTables + ` WHERE f.tenant = ` + f.arg(string(q.Tenant)) +
+	f.where.WriteString(`SELECT ` + factColumns + factTables + ` WHERE f.tenant = ` + f.arg(string(q.Tenant)) + part +
 		` AND (s.quarantine_status IS NULL OR s.quarantine_status <> 'pending')`)
 	if q.Entity != "" {
 		f.and("f.entity = ?", string(q.Entity))
@@ -79,13 +102,10 @@ func (r factReads) History(ctx context.Context, q fact.Query, now string) ([]fac
 	if !q.IncludeExpired {
 		f.and("(COALESCE(s.valid_until, f.valid_until) IS NULL OR COALESCE(s.valid_until, f.valid_until) > ?)", now)
 	}
-	if q.After != "" {
-		f.and("f.ts > ?", q.After)
-	}
 	if !q.Cursor.IsZero() {
-		f.where.WriteString(" AND (f.ts, f.id) < (" + f.arg(q.Cursor.Timestamp) + ", " + f.arg(q.Cursor.ID) + ")")
+		f.and("f.hlc < ?", q.Cursor.At)
 	}
-	f.where.WriteString(" ORDER BY f.ts DESC, f.id DESC LIMIT " + f.arg(q.Limit))
+	f.where.WriteString(" ORDER BY f.hlc DESC LIMIT " + f.arg(q.Limit))
 	return r.facts(ctx, f.where.String(), f.args...)
 }
 
@@ -119,13 +139,10 @@ func (r factReads) Current(ctx context.Context, q fact.Query, now string) ([]fac
 	if !q.IncludeExpired {
 		f.and("(h.valid_until IS NULL OR h.valid_until > ?)", now)
 	}
-	if q.After != "" {
-		f.and("h.ts > ?", q.After)
-	}
 	if !q.Cursor.IsZero() {
-		f.where.WriteString(" AND (h.ts, h.fact_id) < (" + f.arg(q.Cursor.Timestamp) + ", " + f.arg(q.Cursor.ID) + ")")
+		f.and("h.hlc < ?", q.Cursor.At)
 	}
-	f.where.WriteString(" ORDER BY h.ts DESC, h.fact_id DESC LIMIT " + f.arg(q.Limit))
+	f.where.WriteString(" ORDER BY h.hlc DESC LIMIT " + f.arg(q.Limit))
 
 	rows, err := r.q.Query(ctx, f.where.String(), f.args...)
 	if err != nil {

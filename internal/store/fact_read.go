@@ -67,7 +67,7 @@ func (o optional) Scan(src any) error {
 type factRow struct {
 	f                                   fact.Fact
 	scope                               string
-	cid, derived, behalf, from, origin  text
+	derived, behalf, from, origin       text
 	originScopes                        *string
 	attested, qStatus, qGarden, qReason text
 	overridden                          *bool
@@ -84,7 +84,7 @@ func (r *factRow) columns() []any {
 	r.dest = []any{
 		(*string)(&f.Tenant), (*string)(&f.ID), (*string)(&f.Entity), &f.Relation, (*string)(&f.Value.Type), &f.Value.V,
 		&f.Value.InterpretAs, (*string)(&f.Source), &f.Confidence, &r.scope, &f.Timestamp, &f.HLC, optional{&f.ValidUntil},
-		&r.cid, &r.derived, (*string)(&f.AssertedBy), &r.behalf, &r.from, &r.origin, optional{&r.originScopes},
+		(*cidColumn)(&f.CID), &r.derived, (*string)(&f.AssertedBy), &r.behalf, &r.from, &r.origin, optional{&r.originScopes},
 		&f.ReFederationBlocked, &f.GardenID, &r.attested, &f.SourceTrust,
 		&r.overridden, optional{&r.override.ValidUntil}, &r.override.Confidence, &r.qStatus, &r.qGarden, &r.qReason,
 	}
@@ -98,7 +98,7 @@ func (r *factRow) fact() (fact.Fact, error) {
 	if f.Scope, err = id.ParseScope(r.scope); err != nil {
 		return f, errs.With(errs.Internal, err, "store: fact %s", f.ID)
 	}
-	f.CID, f.ReceivedFrom, f.OriginNodeID, f.AttestedKeyID = id.CID(r.cid), string(r.from), string(r.origin), string(r.attested)
+	f.ReceivedFrom, f.OriginNodeID, f.AttestedKeyID = string(r.from), string(r.origin), string(r.attested)
 	if r.derived != "" {
 		f.DerivedFrom = json.RawMessage(r.derived)
 	}
@@ -185,8 +185,11 @@ func (r factReads) Facts(ctx context.Context, tenant id.Tenant, ids []id.UUID) (
 
 // FactByCID implements [fact.Reader].
 func (r factReads) FactByCID(ctx context.Context, tenant id.Tenant, cid id.CID) (fact.Fact, error) {
-	return r.one(ctx, `SELECT `+factColumns+factTables+` WHERE f.tenant = $1 AND f.cid = $2 ORDER BY f.hlc DESC LIMIT 1`,
-		string(tenant), string(cid))
+	digest, err := cidBytes(cid)
+	if err != nil || digest == nil {
+		return fact.Fact{}, errNoFact
+	}
+	return r.one(ctx, `SELECT `+factColumns+factTables+` WHERE f.tenant = $1 AND f.cid = $2 ORDER BY f.hlc DESC LIMIT 1`, string(tenant), digest)
 }
 
 // Replicable implements [fact.Reader].

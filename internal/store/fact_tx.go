@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 
 	"symbolon/internal/audit"
+	"symbolon/internal/errs"
 	"symbolon/internal/fact"
 	"symbolon/internal/hlc"
 	"symbolon/internal/id"
@@ -49,13 +53,62 @@ func replicable(f *fact.Fact) bool {
 		!strings.HasPrefix(string(f.Entity), fact.ConflictPrefix) && !strings.HasPrefix(f.Relation, "stigmem:")
 }
 
+// The columns that every fact sets, and those that few do. Binding costs as much as
+// the row does.
+const (
+	plainFact = `tenant, id, entity, relation, value_type, value_v, interpret_as, source, confidence, scope, ts, hlc, valid_until, cid, asserted_by, replicable`
+	otherFact = `, nth, derived_from, on_behalf_of, received_from, origin_node_id, origin_allowed_scopes, re_federation_blocked, garden_id,
+		attested_key_id, source_trust`
+	plainValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16`
+	otherValues = `, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28`
+	// answers whether the row's key has a head: one statement costs less than two
+	hasHead = ` ON CONFLICT DO NOTHING RETURNING EXISTS (SELECT 1 FROM fact_heads h WHERE h.tenant = $1 AND h.entity = $3
+		AND h.relation_hash = $17 AND h.scope = $10 AND h.garden_id = $18)`
+)
+
 // Insert implements [fact.Tx].
-func (t factTx) Insert(ctx context.Context, f *fact.Fact, nth int) (bool, error) {
+func (t factTx) Insert(ctx context.Context, f *fact.Fact, nth int) (inserted, alone bool, err error) {
+	cid, err := cidBytes(f.CID)
+	if err != nil {
+		return false, false, err
+	}
+	relation := fact.RelationDigest(f.Relation)
+	args := []any{
+		string(f.Tenant), string(f.ID), string(f.Entity), f.Relation, string(f.Value.Type), f.Value.V, f.Value.InterpretAs, string(f.Source),
+		f.Confidence, f.Scope.String(), f.Timestamp, f.HLC, f.ValidUntil, cid, string(f.AssertedBy), replicable(f),
+		relation[:], f.GardenID,
+	}
+	query := `INSERT INTO facts (` + plainFact + `) VALUES (` + plainValues + `)` + hasHead
+	if nth != 0 || f.DerivedFrom != nil || len(f.OnBehalfOf) > 0 || f.ReceivedFrom != "" || f.GardenID != "" || f.AttestedKeyID != "" || f.SourceTrust != nil {
+		query = `INSERT INTO facts (` + plainFact + otherFact + `) VALUES (` + plainValues + otherValues + `)` + hasHead
+		more, err := otherArgs(f, nth)
+		if err != nil {
+			return false, false, err
+		}
+		args = append(args, more...)
+	}
+	var headed bool
+	err = t.q.QueryRow(ctx, query, args...).Scan(&headed)
+	if errors.Is(err, ErrNoRows) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	if f.QuarantineStatus != "" {
+		_, err = t.q.Exec(ctx, `INSERT INTO fact_states (tenant, entity, fact_id, quarantine_status, quarantine_garden, quarantine_reason)
+			VALUES ($1, $2, $3, $4, $5, $6)`,
+			string(f.Tenant), string(f.Entity), string(f.ID), f.QuarantineStatus, f.QuarantineGarden, f.QuarantineReason)
+	}
+	return true, !headed, err
+}
+
+func otherArgs(f *fact.Fact, nth int) ([]any, error) {
 	var behalf, scopes, trust any
 	if len(f.OnBehalfOf) > 0 {
 		b, err := json.Marshal(f.OnBehalfOf)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		behalf = string(b)
 	}
@@ -65,29 +118,52 @@ func (t factTx) Insert(ctx context.Context, f *fact.Fact, nth int) (bool, error)
 	if f.SourceTrust != nil {
 		trust = *f.SourceTrust
 	}
-	n, err := t.q.Exec(ctx, `INSERT INTO facts (tenant, id, entity, relation, value_type, value_v, interpret_as, source, confidence,
-			scope, ts, hlc, valid_until, cid, derived_from, asserted_by, on_behalf_of, received_from, origin_node_id,
-			origin_allowed_scopes, re_federation_blocked, garden_id, attested_key_id, source_trust, replicable, nth)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
-		ON CONFLICT DO NOTHING`,
-		string(f.Tenant), string(f.ID), string(f.Entity), f.Relation, string(f.Value.Type), f.Value.V, f.Value.InterpretAs,
-		string(f.Source), f.Confidence, f.Scope.String(), f.Timestamp, f.HLC, f.ValidUntil, null(string(f.CID)),
-		null(string(f.DerivedFrom)), string(f.AssertedBy), behalf, null(f.ReceivedFrom), null(f.OriginNodeID), scopes,
-		f.ReFederationBlocked, f.GardenID, null(f.AttestedKeyID), trust, replicable(f), nth)
-	if err != nil || n == 0 {
-		return false, err
+	return []any{
+		nth, null(string(f.DerivedFrom)), behalf, null(f.ReceivedFrom), null(f.OriginNodeID), scopes, f.ReFederationBlocked, f.GardenID,
+		null(f.AttestedKeyID), trust,
+	}, nil
+}
+
+const cidPrefix = "sha256:"
+
+// cidBytes returns the digest of a content id, nil for none.
+func cidBytes(cid id.CID) (any, error) {
+	if cid == "" {
+		return nil, nil
 	}
-	if f.QuarantineStatus != "" {
-		_, err = t.q.Exec(ctx, `INSERT INTO fact_states (tenant, entity, fact_id, quarantine_status, quarantine_garden, quarantine_reason)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
-			string(f.Tenant), string(f.Entity), string(f.ID), f.QuarantineStatus, f.QuarantineGarden, f.QuarantineReason)
+	if _, err := id.ParseCID(string(cid)); err != nil {
+		return nil, errs.With(errs.Internal, err, "store: content id")
 	}
-	return true, err
+	return hex.DecodeString(string(cid[len(cidPrefix):]))
+}
+
+// cidColumn reads a content id, empty for NULL.
+type cidColumn id.CID
+
+// Scan implements the store's scanner.
+func (c *cidColumn) Scan(src any) error {
+	switch b := src.(type) {
+	case nil:
+		*c = ""
+	case []byte:
+		var digest [32]byte
+		if copy(digest[:], b) != len(b) || len(b) != len(digest) {
+			return fmt.Errorf("a content id of %d bytes", len(b))
+		}
+		*c = cidColumn(id.CIDOf(digest))
+	default:
+		return fmt.Errorf("%T into a content id", src)
+	}
+	return nil
 }
 
 // Latest implements [fact.Tx].
 func (t factTx) Latest(ctx context.Context, f *fact.Fact) (latest fact.Fact, count int, err error) {
-	args := []any{string(f.Tenant), string(f.CID), string(f.Entity)}
+	cid, err := cidBytes(f.CID)
+	if err != nil {
+		return fact.Fact{}, 0, err
+	}
+	args := []any{string(f.Tenant), cid, string(f.Entity)}
 	const where = ` WHERE f.tenant = $1 AND f.cid = $2 AND f.entity = $3`
 	if err := t.q.QueryRow(ctx, `SELECT COUNT(*) FROM facts f`+where, args...).Scan(&count); err != nil {
 		return fact.Fact{}, 0, err
@@ -106,19 +182,24 @@ func (t factTx) Head(ctx context.Context, f *fact.Fact) (fact.Head, bool, error)
 	return heads[0], true, nil
 }
 
-// rivalsSeen bounds how many heads of one key a write looks at, and rivalsKept
-// how many of them it is given. Beyond them the mark of a dispute stands in.
+// Of a key with few heads a write is given them all. Of one with more it looks at
+// rivalsSeen and is given rivalsKept of those that matter; beyond them the mark of a
+// dispute stands in.
 const (
+	rivalsFew  = 4
 	rivalsSeen = 256
 	rivalsKept = 16
 )
 
 // Rivals implements [fact.Tx].
 func (t factTx) Rivals(ctx context.Context, f *fact.Fact) ([]fact.Head, bool, error) {
-	voice, value := f.Voice(), f.Value.Digest()
-	heads, err := t.heads(ctx, `SELECT `+headColumns+` FROM (SELECT *`+ofKey+` LIMIT $6) h
-		WHERE h.value_hash <> $7 OR h.voice_hash = $8 OR h.disputed ORDER BY h.voice_hash = $8 DESC, h.confidence DESC LIMIT $9`,
-		keyArgs(f.Key(), rivalsSeen, value[:], voice[:], rivalsKept)...)
+	heads, err := t.heads(ctx, `SELECT `+headColumns+ofKey+` LIMIT $6`, keyArgs(f.Key(), rivalsFew)...)
+	if err == nil && len(heads) == rivalsFew {
+		voice, value := f.Voice(), f.Value.Digest()
+		heads, err = t.heads(ctx, `SELECT `+headColumns+` FROM (SELECT *`+ofKey+` LIMIT $6) h
+			WHERE h.value_hash <> $7 OR h.voice_hash = $8 OR h.disputed ORDER BY h.voice_hash = $8 DESC, h.confidence DESC LIMIT $9`,
+			keyArgs(f.Key(), rivalsSeen, value[:], voice[:], rivalsKept)...)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -133,12 +214,12 @@ func (t factTx) Rivals(ctx context.Context, f *fact.Fact) ([]fact.Head, bool, er
 func (t factTx) PutHead(ctx context.Context, f *fact.Fact, disputed bool) error {
 	relation, voice, value := fact.RelationDigest(f.Relation), f.Voice(), f.Value.Digest()
 	_, err := t.q.Exec(ctx, `INSERT INTO fact_heads (tenant, entity, relation_hash, scope, garden_id, voice_hash, fact_id, value_hash,
-			confidence, valid_until, ts, hlc, overruled, disputed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, FALSE, $13)
+			confidence, valid_until, hlc, overruled, disputed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, $12)
 		ON CONFLICT (tenant, entity, relation_hash, scope, garden_id, voice_hash) DO UPDATE SET fact_id = $7, value_hash = $8,
-			confidence = $9, valid_until = $10, ts = $11, hlc = $12, overruled = FALSE, disputed = $13`,
+			confidence = $9, valid_until = $10, hlc = $11, overruled = FALSE, disputed = $12`,
 		string(f.Tenant), string(f.Entity), relation[:], f.Scope.String(), f.GardenID, voice[:], string(f.ID), value[:],
-		f.EffectiveConfidence(), f.EffectiveValidUntil(), f.Timestamp, f.HLC, disputed)
+		f.EffectiveConfidence(), f.EffectiveValidUntil(), f.HLC, disputed)
 	return err
 }
 

@@ -25,19 +25,35 @@ const (
 // A node is the whole face on an empty store.
 type node struct {
 	*stigmem.API
-	t     testing.TB
-	store *store.Store
-	clock time.Time
+	t      testing.TB
+	store  *store.Store
+	frozen bool // the clock is the test's, and moves by a microsecond with each look
+	clock  time.Time
 }
 
-func (n *node) now() time.Time { n.clock = n.clock.Add(time.Microsecond); return n.clock }
+func (n *node) now() time.Time {
+	if !n.frozen {
+		return time.Now()
+	}
+	n.clock = n.clock.Add(time.Microsecond)
+	return n.clock
+}
+
+// peek looks at the clock without moving it.
+func (n *node) peek() time.Time {
+	if !n.frozen {
+		return time.Now()
+	}
+	return n.clock
+}
 
 // newNode returns a node with authentication on or off.
-func newNode(t testing.TB, authOff bool) *node {
+func newNode(t testing.TB, authOff bool) *node { return newNodeOn(t, storetest.SQLite(t), authOff) }
+
+func newNodeOn(t testing.TB, o store.Options, authOff bool) *node {
 	t.Helper()
-	n := &node{t: t, clock: time.Date(2026, 11, 21, 22, 36, 17, 0, time.UTC)}
-	o := storetest.SQLite(t)
-	o.Now = func() time.Time { return n.clock }
+	n := &node{t: t, clock: time.Date(2026, 11, 21, 22, 36, 17, 0, time.UTC), frozen: true}
+	o.Now = n.peek
 	n.store = storetest.Open(t, o)
 	keys := apikey.New(n.store, o.Now, apikey.Options{MaxAge: 90 * 24 * time.Hour})
 	if !authOff {

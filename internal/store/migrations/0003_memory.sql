@@ -5,32 +5,33 @@
 -- them; look-ups by id or content id begin with the tenant and that id.
 -- What is said again after it was superseded is a new fact with the same content id,
 -- the nth; a fact without content id is always the 0th.
--- Hashes are the first 16 bytes of a SHA-256 and stand for texts that are too long
--- for an index key.
+-- A CHECK with a longer IN list would build a table of it for every row on one engine.
+-- cid is the content id without its prefix, as bytes. Other hashes are the first 16
+-- bytes of a SHA-256 and stand for texts that are too long for an index key.
 CREATE TABLE facts (
     tenant                {{text}}         NOT NULL,
     id                    {{text}}         NOT NULL,
     entity                {{text}}         NOT NULL,
     relation              {{text}}         NOT NULL,
-    value_type            {{text}}         NOT NULL CHECK (value_type IN ('string', 'text', 'number', 'boolean', 'datetime', 'ref', 'null')),
+    value_type            {{text}}         NOT NULL,
     value_v               {{text}}         NOT NULL,
-    interpret_as          {{text}}         NOT NULL CHECK (interpret_as IN ('content', 'instruction')),
+    interpret_as          {{text}}         NOT NULL CHECK (interpret_as = 'content' OR interpret_as = 'instruction'),
     source                {{text}}         NOT NULL,
     confidence            DOUBLE PRECISION NOT NULL CHECK (confidence >= 0 AND confidence <= 1),
-    scope                 {{text}}         NOT NULL CHECK (scope IN ('local', 'team', 'company', 'public')),
+    scope                 {{text}}         NOT NULL CHECK (scope = 'local' OR scope = 'team' OR scope = 'company' OR scope = 'public'),
     ts                    {{text}}         NOT NULL,
     hlc                   {{text}}         NOT NULL,
     valid_until           {{text}},
-    cid                   {{text}},
-    nth                   BIGINT           NOT NULL,
+    cid                   {{bytes}},
+    nth                   BIGINT           NOT NULL DEFAULT 0,
     derived_from          {{text}},
     asserted_by           {{text}}         NOT NULL,
     on_behalf_of          {{text}},
     received_from         {{text}},
     origin_node_id        {{text}},
     origin_allowed_scopes {{text}},
-    re_federation_blocked BOOLEAN          NOT NULL,
-    garden_id             {{text}}         NOT NULL,
+    re_federation_blocked BOOLEAN          NOT NULL DEFAULT FALSE,
+    garden_id             {{text}}         NOT NULL DEFAULT '',
     attested_key_id       {{text}},
     source_trust          DOUBLE PRECISION,
     replicable            BOOLEAN          NOT NULL,
@@ -38,9 +39,11 @@ CREATE TABLE facts (
 );
 
 CREATE UNIQUE INDEX facts_cid ON facts (tenant, cid, entity, nth);
-CREATE INDEX facts_entity ON facts (tenant, entity, ts, id);
-CREATE INDEX facts_ts ON facts (tenant, ts, id);
-CREATE INDEX facts_replicable ON facts (tenant, hlc) WHERE replicable;
+CREATE INDEX facts_entity ON facts (tenant, entity, hlc);
+
+-- Each fact is in one of the two: those that may go to peers, and the others.
+CREATE INDEX facts_outbound ON facts (tenant, hlc) WHERE replicable;
+CREATE INDEX facts_inward ON facts (tenant, hlc) WHERE NOT replicable;
 
 -- +sqlite
 -- +goose StatementBegin
@@ -86,15 +89,14 @@ CREATE TABLE fact_heads (
     value_hash    {{bytes}}        NOT NULL,
     confidence    DOUBLE PRECISION NOT NULL,
     valid_until   {{text}},
-    ts            {{text}}         NOT NULL,
     hlc           {{text}}         NOT NULL,
     overruled     BOOLEAN          NOT NULL,
     disputed      BOOLEAN          NOT NULL,
     PRIMARY KEY (tenant, entity, relation_hash, scope, garden_id, voice_hash)
 ) {{without_rowid}};
 
-CREATE INDEX fact_heads_ts ON fact_heads (tenant, ts, fact_id);
-CREATE INDEX fact_heads_relation ON fact_heads (tenant, relation_hash, ts, fact_id);
+CREATE INDEX fact_heads_hlc ON fact_heads (tenant, hlc);
+CREATE INDEX fact_heads_relation ON fact_heads (tenant, relation_hash, hlc);
 
 CREATE TABLE conflicts (
     tenant      {{text}} NOT NULL,
