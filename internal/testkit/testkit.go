@@ -2,9 +2,8 @@
 //
 // Three variables of the environment shape a test run, and only this package reads
 // them. SYMBOLON_SOAK=1 is the one switch of all longer campaigns: more seeds, more
-// rounds, bigger figures. CI=true, as CI services set it, asks for the middle
-// measure and turns what is skipped for want of a tool into a failure where the tool
-// is required. SYMBOLON_REQUIRE_POSTGRES=1 makes a missing PostgreSQL a failure.
+// rounds, bigger figures. SYMBOLON_CI=1 asks for the middle measure.
+// SYMBOLON_REQUIRE_POSTGRES=1 makes a missing PostgreSQL a failure instead of a skip.
 package testkit
 
 import "os"
@@ -12,8 +11,8 @@ import "os"
 // Soak reports whether the longer campaigns run: SYMBOLON_SOAK=1.
 func Soak() bool { return on("SYMBOLON_SOAK") }
 
-// CI reports whether the run is the one that decides: CI=true.
-func CI() bool { return on("CI") }
+// CI reports whether the run is the one that decides: SYMBOLON_CI=1.
+func CI() bool { return on("SYMBOLON_CI") }
 
 // RequirePostgres reports whether a test may not do without a PostgreSQL server:
 // SYMBOLON_REQUIRE_POSTGRES=1.

@@ -85,6 +85,10 @@ func newEngine(path, uri string, w *conn, log *slog.Logger) *Engine {
 func (e *Engine) Path() string { return e.path }
 
 func uri(path string) string {
+	path = filepath.ToSlash(path)
+	if path[0] != '/' {
+		path = "/" + path // a drive's letter
+	}
 	u := url.URL{Scheme: "file", Path: path}
 	return u.String() + "?_dqs=0&_error_rc=1"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,22 @@ func logSize(t *testing.T, e *Engine) int64 {
 		t.Fatal(err)
 	}
 	return fi.Size()
+}
+
+func TestADirectoryMayHaveAnyName(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a b%41?c=d#ü&'")
+	e, err := Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e, "CREATE TABLE node_state (id TEXT)")
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(filepath.Join(dir, FileName)); err != nil || fi.Size() == 0 {
+		t.Errorf("the file is not where it belongs: %v", err)
+	}
 }
 
 // The log stays short under load without a pause, with readers that come and go.

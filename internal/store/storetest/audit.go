@@ -174,8 +174,8 @@ func tampering(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var resum func(tx *store.Tx, prev audit.Head, e audit.Event) error // writes a sound entry after prev
-	resum = func(tx *store.Tx, prev audit.Head, e audit.Event) error {
+	// resum writes a sound entry after prev.
+	resum := func(tx *store.Tx, prev audit.Head, e audit.Event) error {
 		n, _ := audit.Append(prev, e)
 		_, err := tx.Exec(t.Context(), "UPDATE audit_log SET id = $1, prev = $2, hash = $3, actor = $4 WHERE seq = $5", n.ID, n.Prev, n.Hash, n.Actor, n.Seq)
 		return err
