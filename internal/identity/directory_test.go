@@ -209,6 +209,27 @@ func TestOwnPassword(t *testing.T) {
 	w.wantRevoked()
 }
 
+// Two requests that proved the same old password at once: the one that comes second
+// is refused, or an attacker who raced the owner would have the last word.
+func TestOwnPasswordChangedTwiceAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	u := w.user("alice", "default")
+	raced := false
+	d := identity.New(w.store, identity.Config{}, func() time.Time { return w.now },
+		func(ctx context.Context, _ identity.User, pw string, _ []identity.Password, _ bool) (identity.Password, int, error) {
+			if !raced {
+				raced = true
+				w.ok(w.ChangePassword(ctx, u.ID, "first"))
+			}
+			return identity.Password{Hash: identity.PasswordHash("fake:" + pw), CreatedAt: w.now}, 1, nil
+		})
+	w.refused(d.ChangePassword(ctx, u.ID, "second"), errs.Conflict, "at the same time")
+	if pws, err := w.Passwords(ctx, u.ID); err != nil || pws[0].Hash != "fake:first" {
+		t.Errorf("password %q, %v", string(pws[0].Hash), err)
+	}
+}
+
 func TestFailuresAreForgottenWhenEnabled(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -712,7 +733,13 @@ func TestEveryChangeIsNoticedAndAudited(t *testing.T) {
 	ctx := t.Context()
 	u := w.user("u", "default")
 	before := w.store.IdentityRevision()
-	_, err := w.UpdateUser(ctx, u.ID, identity.UserPatch{Enabled: identity.Set(false)})
+	_, err := w.UpdateUser(ctx, u.ID, identity.UserPatch{Name: identity.Set("v")}) // revokes nothing
+	w.ok(err)
+	if got := w.store.IdentityRevision(); got != before+1 {
+		t.Errorf("revision %d after a change, want %d", got, before+1)
+	}
+	before++
+	_, err = w.UpdateUser(ctx, u.ID, identity.UserPatch{Enabled: identity.Set(false)})
 	w.ok(err)
 	if got := w.store.IdentityRevision(); got != before+1 {
 		t.Errorf("revision %d after a change, want %d", got, before+1)

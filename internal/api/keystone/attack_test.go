@@ -99,6 +99,12 @@ func domainManager(f *face) {
 		f.want(403, "manager", "POST", "/v3/"+kind+"s", `{"`+kind+`":{"name":"n2","domain_id":"default"}}`)
 		f.want(201, "manager", "POST", "/v3/"+kind+"s", `{"`+kind+`":{"name":"n3","domain_id":"<acme>"}}`)
 	}
+	// A manager of a project has no domain, which is not the same as naming none.
+	for _, kind := range []string{"user", "project", "group"} {
+		f.want(403, "leader", "POST", "/v3/"+kind+"s", `{"`+kind+`":{"name":"n5"}}`)
+		f.want(403, "leader", "POST", "/v3/"+kind+"s", `{"`+kind+`":{"name":"n5","domain_id":"<acme>"}}`)
+	}
+	f.want(403, "leader", "POST", "/v3/projects", `{"project":{"name":"n5","domain_id":null}}`)
 	f.want(403, "manager", "POST", "/v3/projects", `{"project":{"name":"n4","is_domain":true}}`)
 	f.want(400, "manager", "POST", "/v3/projects", `{"project":{"name":"n4","is_domain":true,"domain_id":"<acme>"}}`)
 	f.want(400, "manager", "POST", "/v3/projects", `{"project":{"name":"n4","domain-id":"default","domain_id":"<acme>"}}`)
@@ -202,7 +208,9 @@ func existence(f *face) {
 			f.says(f.want(403, as, method, path, ""), "You are not authorized to perform the requested action: identity:")
 		}
 	}
-	for _, rq := range []string{"GET /v3/users/%s", "GET /v3/projects/%s", "GET /v3/domains/%s", "GET /v3/groups/%s", "GET /v3/services/%s",
+	for _, rq := range []string{
+		"GET /v3/projects/%s/users/<user:nobody>/roles", "GET /v3/projects/<web>/users/%s/roles", "GET /v3/domains/%s/groups/%[1]s/roles",
+		"GET /v3/system/users/%s/roles", "GET /v3/users/%s", "GET /v3/projects/%s", "GET /v3/domains/%s", "GET /v3/groups/%s", "GET /v3/services/%s",
 		"GET /v3/endpoints/%s", "GET /v3/roles/%s", "GET /v3/regions/%s", "PUT /v3/projects/%s/users/<user:nobody>/roles/<reader>",
 		"PUT /v3/projects/<web>/users/%s/roles/<admin>", "PUT /v3/projects/<web>/users/<user:nobody>/roles/%s"} {
 		method, path, _ := strings.Cut(fmt.Sprintf(rq, "no such name"), " ")

@@ -82,6 +82,9 @@ func newEmptyFace(t *testing.T) *face {
 			return principal.Principal{Entity: "user:" + t.User.ID, Tenant: "default"}
 		},
 		ChangePassword: func(ctx context.Context, userID, original, password string) error {
+			if _, err := f.dir.User(ctx, userID); err != nil {
+				return err
+			}
 			have, err := f.dir.Passwords(ctx, userID)
 			if err != nil {
 				return err
@@ -128,6 +131,7 @@ func (f *face) cast() {
 		"projectadmin": {"admin", "default", "project"},
 		"member":       {"member", acme.ID, "project"},
 		"manager":      {"manager", acme.ID, "domain"},
+		"leader":       {"manager", acme.ID, "project"},
 		"domainadmin":  {"admin", acme.ID, "domain"},
 		"domainreader": {"reader", acme.ID, "domain"},
 		"nobody":       {"", acme.ID, ""},
