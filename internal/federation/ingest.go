@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +52,37 @@ type refusal struct {
 	detail detail
 	// also is an entry of the fact audit, besides that of the federation log.
 	also *audit.Event
+}
+
+// RefusalReasons returns every reason for which a fact from a peer is refused, as
+// audit entries and [Parts.OnRefusedFact] name them.
+func RefusalReasons() []string {
+	var list []string
+	for _, r := range [...]reason{
+		factMalformed, factScope, factSource, factReserved, factCID, factInstruction, factIDTaken, factValidity, factHLC, factRelayed,
+		factSignature, factUnstorable,
+	} {
+		list = append(list, string(r))
+	}
+	return list
+}
+
+// refusals are the reasons for which facts of one page or push were not taken.
+type refusals []reason
+
+// tell logs and counts what was refused of one page or push, once it is audited.
+func (s *Service) tell(ctx context.Context, p Peer, list refusals) {
+	slices.Sort(list)
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n] == list[0] {
+			n++
+		}
+		s.onRefused(p.NodeID, string(list[0]), n)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "federation.facts_refused",
+			slog.String("peer", p.NodeID), slog.String("reason", string(list[0])), slog.Int("facts", n))
+		list = list[n:]
+	}
 }
 
 func refuse(r reason) *refusal { return &refusal{reason: r} }

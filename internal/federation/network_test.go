@@ -257,3 +257,31 @@ func TestClocksThatDiffer(t *testing.T) {
 		}
 	}
 }
+
+// Two nodes on PostgreSQL exchange facts as two on SQLite do.
+func TestNodesOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	a, b := fedtest.Start(t, fedtest.Options{Postgres: true}), fedtest.Start(t, fedtest.Options{Postgres: true})
+	fedtest.Befriend(t, a, b, id.Public, id.Company)
+	var facts []fact.Fact
+	for i := range 120 {
+		facts = append(facts, a.Assert(t, fmt.Sprint("user:a", i), "v", id.Public), b.Assert(t, fmt.Sprint("user:b", i), "v", id.Company))
+	}
+	pullBoth(t, a, b)
+	for _, f := range facts {
+		for name, n := range map[string]*fedtest.Node{"a": a, "b": b} {
+			if _, ok := n.Get(t, string(f.ID)); !ok {
+				t.Errorf("%s lacks fact %s", name, f.Entity)
+			}
+		}
+	}
+	p := fedtest.Join(t, a, id.Public)
+	text := "Bearer " + p.Token(a)
+	a.Do(t, "GET", pullPath, text, nil).Want(t, 200, "")
+	a.Do(t, "GET", pullPath, text, nil).Want(t, 401, "nonce_already_seen")
+	bad, good := p.Fact(a, "user:bad", "v", id.Public), p.Fact(a, "user:good", "v", id.Public)
+	bad["entity"] = "a\x00b"
+	p.Offer(bad, good)
+	mustPull(t, a, p)
+	taken(t, a, true, good)
+}

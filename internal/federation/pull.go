@@ -5,10 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"symbolon/epoch"
 	"symbolon/internal/errs"
+	"symbolon/internal/hlc"
 	"symbolon/internal/id"
 )
 
@@ -107,6 +110,8 @@ func (s *Service) follow(ctx context.Context, peer id.UUID, node string) {
 type pacing struct {
 	failures int // in a row
 	limit    int // facts asked for at once; 0: the configured number
+	// ask is the cursor to ask from next within one drain; empty: the saved one.
+	ask string
 	// correction is added to our clock in tokens for this peer.
 	correction time.Duration
 	logged     string // the last failure logged, so that each is logged once
@@ -173,6 +178,7 @@ func (s *Service) PullNow(ctx context.Context, peer id.UUID) error {
 // drain reads pages until the peer has no more. Each page is stored with its
 // cursor before the next is asked for, with a new token.
 func (s *Service) drain(ctx context.Context, peer id.UUID, st *pacing) error {
+	st.ask = ""
 	for {
 		before := st.limit
 		more, err := s.pullPage(ctx, peer, st)
@@ -198,39 +204,18 @@ func (s *Service) pullPage(ctx context.Context, peer id.UUID, st *pacing) (more 
 	if err != nil {
 		return false, &pullError{reason: pullStore, err: err}
 	}
-	q := PullQuery{Cursor: pos.Cursor, Limit: s.cfg.PageLimit}
+	if st.ask == "" {
+		st.ask = rewound(pos.Cursor, s.now())
+	}
+	q := PullQuery{Cursor: st.ask, Limit: s.cfg.PageLimit}
 	if st.limit > 0 {
 		q.Limit = min(st.limit, q.Limit)
 	}
-	text, err := s.mint(ctx, p, st.correction)
+	pg, err := s.fetch(ctx, p, q, st)
 	if err != nil {
 		return false, err
 	}
-	asked := s.now()
-	r, err := s.remote.Pull(ctx, p.NodeURL, text, q)
-	if err != nil {
-		return false, st.unreached(err, q.Limit)
-	}
-	s.measure(p.NodeID, r, asked, st)
-	if r.Proven && !slices.Contains(r.Identities, p.NodeID) {
-		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
-			tx.Audit(s.event("san_mismatch", system, p.NodeID, detail{"node_id": p.NodeID}))
-			return nil
-		})
-		return false, &pullError{reason: pullIdentity, err: err}
-	}
-	if err := replyError(r); err != nil {
-		return false, err
-	}
-	pg, err := decodePage(r.Body, q.Limit)
-	if err != nil {
-		return false, &pullError{reason: pullUnreadable, err: err}
-	}
-	next := pos.Cursor
-	if pg.cursor > next {
-		next = pg.cursor // a cursor that goes back would replay pages for ever
-	}
-	if err := s.ingestPage(ctx, p, pos, pg, next); err != nil {
+	if err := s.ingestPage(ctx, p, pos, pg, max(pos.Cursor, pg.cursor)); err != nil {
 		return false, err
 	}
 	if st.limit > 0 {
@@ -239,10 +224,55 @@ func (s *Service) pullPage(ctx context.Context, peer id.UUID, st *pacing) (more 
 			st.limit = 0
 		}
 	}
-	if pg.hasMore && next == pos.Cursor {
+	// A cursor that does not go on would have one page read for ever.
+	if pg.hasMore && pg.cursor <= st.ask {
 		return false, &pullError{reason: pullStuck}
 	}
+	st.ask = pg.cursor
 	return pg.hasMore, nil
+}
+
+// fetch asks the peer for one page, with a new token.
+func (s *Service) fetch(ctx context.Context, p Peer, q PullQuery, st *pacing) (page, error) {
+	text, err := s.mint(ctx, p, st.correction)
+	if err != nil {
+		return page{}, err
+	}
+	asked := s.now()
+	r, err := s.remote.Pull(ctx, p.NodeURL, text, q)
+	if err != nil {
+		return page{}, st.unreached(err, q.Limit)
+	}
+	s.measure(p.NodeID, r, asked, st)
+	if r.Proven && !slices.Contains(r.Identities, p.NodeID) {
+		err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+			tx.Audit(s.event("san_mismatch", system, p.NodeID, detail{"node_id": p.NodeID}))
+			return nil
+		})
+		return page{}, &pullError{reason: pullIdentity, err: err}
+	}
+	if err := replyError(r); err != nil {
+		return page{}, err
+	}
+	pg, err := decodePage(r.Body, q.Limit)
+	if err != nil {
+		return page{}, &pullError{reason: pullUnreadable, err: err}
+	}
+	return pg, nil
+}
+
+// rewound returns the cursor to ask from. Peers that write the counter of their clock
+// without leading zeros compare cursors as text all the same, so that what they write
+// after a counter went from 9 to 10 lies before the cursor. That happens while their
+// clock is pinned ahead of the time: then what they wrote in that very millisecond is
+// asked for again, and what is stored already changes nothing.
+func rewound(cursor string, now time.Time) string {
+	wall, counter, ok := strings.Cut(cursor, ".")
+	h, err := hlc.Parse(cursor)
+	if !ok || err != nil || len(counter) > 1 && counter[0] == '0' || len(counter) > 5 || !epoch.MillisOf(now).Before(h.Wall) {
+		return cursor
+	}
+	return wall + "."
 }
 
 // unreached turns a transport's error into a poll's, and asks for less at once
@@ -312,7 +342,9 @@ func (s *Service) ingestPage(ctx context.Context, p Peer, from Position, pg page
 var errMoved = errors.New("federation: the peer was read or changed meanwhile")
 
 func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, pg page, next string) error {
+	var refused refusals
 	err := s.store.UpdatePeers(ctx, func(tx Tx) error {
+		refused = refused[:0]
 		p, err := stillAt(ctx, tx, p, from)
 		if err != nil {
 			return err
@@ -322,7 +354,7 @@ func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, pg 
 			return err
 		}
 		for _, e := range pg.entries {
-			if err := s.pulled(ctx, tx, p, others, e); err != nil {
+			if err := s.pulled(ctx, tx, p, others, e, &refused); err != nil {
 				return err
 			}
 		}
@@ -333,6 +365,9 @@ func (s *Service) ingestTogether(ctx context.Context, p Peer, from Position, pg 
 	})
 	if err == errMoved {
 		return nil
+	}
+	if err == nil {
+		s.tell(ctx, p, refused)
 	}
 	return err
 }
@@ -351,6 +386,7 @@ func (s *Service) ingestApart(ctx context.Context, p Peer, from Position, pg pag
 		if err != nil {
 			return err
 		}
+		s.tell(ctx, p, refusals{factUnstorable})
 	}
 	return s.ingestTogether(ctx, p, from, page{enveloped: pg.enveloped}, next)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -594,5 +595,70 @@ func TestTooLargePagesAreHalved(t *testing.T) {
 	}
 	if !slices.Equal(limits[:3], []string{"100", "50", "25"}) {
 		t.Errorf("asked for %v, want 100, 50, 25", limits)
+	}
+}
+
+// A peer of the reference pins its clock ahead after it took a fact from the future,
+// and writes counters without leading zeros: the tenth fact of that millisecond lies
+// before the cursor as text. None is lost for it.
+func TestAPinnedReferenceClockLosesNothing(t *testing.T) {
+	t.Parallel()
+	n, p := joined(t, fedtest.Options{Config: func(c *federation.Config) { c.PageLimit = 5 }})
+	wall := n.Clock.Now().Add(200 * time.Second).UnixMilli()
+	var written []map[string]any
+	p.Answer(func(w http.ResponseWriter, r *http.Request) { // as the reference serves: text order, text comparison
+		cursor := r.URL.Query().Get("cursor")
+		var page []map[string]any
+		sorted := slices.SortedFunc(slices.Values(written), func(a, b map[string]any) int { return strings.Compare(a["hlc"].(string), b["hlc"].(string)) })
+		for _, f := range sorted {
+			if f["hlc"].(string) > cursor {
+				page = append(page, f)
+			}
+		}
+		more := len(page) > 5
+		if more {
+			page = page[:5]
+		}
+		var next any
+		if cursor != "" {
+			next = cursor
+		}
+		if len(page) > 0 {
+			next = page[len(page)-1]["hlc"]
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"facts": page, "cursor": next, "has_more": more})
+	})
+	for i := range 25 {
+		f := p.Fact(n, fmt.Sprint("user:", i), "v", id.Public)
+		f["hlc"] = fmt.Sprintf("%d.%d", wall, i)
+		written = append(written, f)
+		mustPull(t, n, p)
+	}
+	taken(t, n, true, written...)
+	if got := n.FactAudit(t, "fact_write"); len(got) > 0 {
+		t.Errorf("received facts are audited as written here: %v", got)
+	}
+}
+
+// A fact beyond what a page may hold is passed over, and those after it arrive.
+func TestAGiantFactIsPassedOver(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	told := map[string]int{}
+	n, p := joined(t, fedtest.Options{OnRefusedFact: func(node, reason string, facts int) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[node+" "+reason] += facts
+	}})
+	before, after := p.Fact(n, "user:before", "v", id.Public), p.Fact(n, "user:after", "v", id.Public)
+	giant := p.Fact(n, "user:giant", strings.Repeat("v", 6<<20), id.Public)
+	p.Offer(before, giant, after)
+	mustPull(t, n, p)
+	taken(t, n, true, before, after)
+	refusedOnce(t, n, p, giant, "rejected_fact", "malformed")
+	mu.Lock()
+	defer mu.Unlock()
+	if told[p.ID+" malformed"] != 1 || len(told) != 1 {
+		t.Errorf("the observer was told %v, want one malformed fact", told)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // pulled takes one fact of a page, or refuses and audits it. An error is the
 // store's.
-func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, e entry) error {
+func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, e entry, refused *refusals) error {
 	o, bad := decodeOffer(e.raw)
 	var err error
 	switch {
@@ -26,6 +26,7 @@ func (s *Service) pulled(ctx context.Context, tx Tx, p Peer, others sources, e e
 	}
 	if bad != nil {
 		s.record(tx, p, &o, bad)
+		*refused = append(*refused, bad.reason)
 	}
 	return err
 }

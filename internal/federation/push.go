@@ -45,8 +45,9 @@ func (s *Service) Push(ctx context.Context, c Caller, facts []json.RawMessage) (
 		return PushResult{}, errs.E(errs.TooLarge, "a push must not have more than %d facts", MaxPushed)
 	}
 	var out PushResult
+	var refused refusals
 	err := s.store.UpdatePeers(ctx, func(tx Tx) error {
-		out = PushResult{}
+		out, refused = PushResult{}, refused[:0]
 		for _, raw := range facts {
 			o, bad, err := s.pushed(ctx, tx, c, raw)
 			if err != nil {
@@ -57,6 +58,7 @@ func (s *Service) Push(ctx context.Context, c Caller, facts []json.RawMessage) (
 				continue
 			}
 			s.record(tx, c.Peer, &o, bad)
+			refused = append(refused, bad.reason)
 			out.Rejected++
 			e := PushError{Error: bad.reason.onPush()}
 			if o.fact.ID != "" {
@@ -67,6 +69,9 @@ func (s *Service) Push(ctx context.Context, c Caller, facts []json.RawMessage) (
 		}
 		return nil
 	})
+	if err == nil {
+		s.tell(ctx, c.Peer, refused)
+	}
 	return out, err
 }
 

@@ -91,6 +91,9 @@ type Parts struct {
 	// OnClock is told of every measurement of a peer's clock, by node id; nil
 	// is nobody. It must not block.
 	OnClock func(node string, c Clock)
+	// OnRefusedFact is told how many facts from a node were refused for one of
+	// [RefusalReasons]; nil is nobody. It must not block.
+	OnRefusedFact func(node, reason string, facts int)
 	// Jitter returns numbers from 0 up to 1; nil is the middle.
 	Jitter func() float64
 }
@@ -105,6 +108,8 @@ type Service struct {
 	log      *slog.Logger
 	onReject token.Observer
 	jitter   func() float64
+	// onRefused is told of refused facts.
+	onRefused func(node, reason string, facts int)
 
 	current   *peertoken.Verifier
 	previous  *peertoken.Verifier
@@ -127,6 +132,9 @@ func New(c Config, p Parts) (*Service, error) {
 	if p.OnReject == nil {
 		p.OnReject = func(context.Context, *token.Rejection) {}
 	}
+	if p.OnRefusedFact == nil {
+		p.OnRefusedFact = func(string, string, int) {}
+	}
 	if p.Jitter == nil {
 		p.Jitter = func() float64 { return 0.5 }
 	}
@@ -138,6 +146,7 @@ func New(c Config, p Parts) (*Service, error) {
 	}
 	s := &Service{
 		cfg: c, store: p.Store, remote: p.Remote, key: p.Key, now: p.Now, log: p.Log, onReject: p.OnReject, jitter: p.Jitter,
+		onRefused: p.OnRefusedFact,
 		rate:      newBuckets(c.RequestsPerSecond, c.RequestBurst, c.PeersMax),
 		noise:     newBuckets(noiseRate, noiseBurst, c.PeersMax),
 		verifying: make(chan struct{}, verifiers),
@@ -331,6 +340,9 @@ func (s *Service) change(ctx context.Context, by principal.Principal, ref string
 	})
 	if err = cmp.Or(err, refused); err != nil {
 		return Peer{}, err
+	}
+	if ev == Remove {
+		s.clocks.forget(changed.NodeID)
 	}
 	s.poke()
 	return changed, nil

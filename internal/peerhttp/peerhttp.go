@@ -36,13 +36,16 @@ const (
 	// ourselves on average of 40 KiB each.
 	PullTimeout = 30 * time.Second
 	PullBody    = 4 << 20
+	// PullBodyOne bounds a page of a single fact, of which only one is read at a
+	// time: so large a fact is refused, but it must be seen to be passed over.
+	PullBodyOne = 32 << 20
 
 	declareTimeout = 15 * time.Second
 	// idleConn is under the 5 s after which the reference's server hangs up, so
 	// that a connection is reused for the next page and never found dead.
-	idleConn = 3 * time.Second
-	headerBytes    = 64 << 10
-	maxRetryAfter  = 24 * time.Hour
+	idleConn      = 3 * time.Second
+	headerBytes   = 64 << 10
+	maxRetryAfter = 24 * time.Hour
 )
 
 // Config says what may be reached. The zero Config allows public addresses only.
@@ -69,6 +72,7 @@ type Client struct {
 	http        *http.Client
 	mutual      bool
 	pullTimeout time.Duration
+	large       chan struct{} // held while a page beyond PullBody is read
 }
 
 var _ federation.Remote = (*Client)(nil)
@@ -104,6 +108,7 @@ func New(c Config) *Client {
 		},
 		mutual:      c.Mutual,
 		pullTimeout: pullTimeout,
+		large:       make(chan struct{}, 1),
 	}
 }
 
@@ -174,10 +179,19 @@ func (c *Client) Pull(ctx context.Context, nodeURL, token string, q federation.P
 	if q.Cursor != "" {
 		v.Set("cursor", q.Cursor)
 	}
+	limit := int64(PullBody)
+	if q.Limit == 1 {
+		select {
+		case c.large <- struct{}{}:
+			defer func() { <-c.large }()
+			limit = PullBodyOne
+		default: // another is; the ordinary bound serves most
+		}
+	}
 	return c.do(ctx, http.MethodGet, nodeURL+"/v1/federation/facts?"+v.Encode(), nil, http.Header{
 		"Authorization":  {"Bearer " + token},
 		"Stigmem-Verify": {"full"},
-	}, PullBody)
+	}, limit)
 }
 
 // Declare posts a declaration.

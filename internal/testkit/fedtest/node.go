@@ -51,6 +51,10 @@ type Options struct {
 	Config func(*federation.Config)
 	// Jitter replaces the middle.
 	Jitter func() float64
+	// OnRefusedFact is told of facts that the node refused.
+	OnRefusedFact func(node, reason string, facts int)
+	// Postgres has the node keep its store there.
+	Postgres bool
 }
 
 // A Node is a running node.
@@ -84,6 +88,9 @@ func Start(t testing.TB, o Options) *Node {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(n.serve))
 	n.URL = "http://" + srv.Listener.Addr().String()
 	n.opts = storetest.SQLite(t)
+	if o.Postgres {
+		n.opts = storetest.Postgres(t)
+	}
 	n.opts.Now = n.Clock.Now
 	n.Config = federation.Config{
 		NodeID: n.ID, NodeURL: n.URL, Enabled: true, PushEnabled: true, Leeway: 30 * time.Second,
@@ -94,7 +101,7 @@ func Start(t testing.TB, o Options) *Node {
 	}
 	remote := peerhttp.New(peerhttp.Config{AllowLoopback: true})
 	n.parts = federation.Parts{
-		Remote: remote, Key: n.Key, Now: n.Clock.Now, OnReject: n.observe, Jitter: o.Jitter,
+		Remote: remote, Key: n.Key, Now: n.Clock.Now, OnReject: n.observe, Jitter: o.Jitter, OnRefusedFact: o.OnRefusedFact,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	n.open(t)
