@@ -34,8 +34,9 @@ type Config struct {
 	// case; empty is "Federated".
 	FederatedDomain string
 	// KeepRevocations is how long a revocation event is kept: at least as
-	// long as the tokens that it revokes could be asked for. Zero is 15 hours
-	// above Keystone's window for expired tokens.
+	// long as any token that it revokes could be asked for, one that another
+	// server with the same keys made to live longer than ours included. Zero
+	// is 15 hours above Keystone's window for expired tokens.
 	KeepRevocations time.Duration
 }
 
@@ -116,8 +117,8 @@ func (w *work) revoke(e RevocationEvent) error {
 	return Revoke(w.ctx, w.Tx, e, w.now, w.cfg.KeepRevocations)
 }
 
-// Revoke writes the event e in tx, issued and effective now unless it says
-// otherwise, and removes events older than keep.
+// Revoke writes the event e in tx, effective now and kept for keep unless it says
+// otherwise, and removes the events that need to be kept no longer.
 func Revoke(ctx context.Context, tx Tx, e RevocationEvent, now time.Time, keep time.Duration) error {
 	if e.ID == "" {
 		e.ID = id.NewHex().String()
@@ -128,10 +129,13 @@ func Revoke(ctx context.Context, tx Tx, e RevocationEvent, now time.Time, keep t
 	if e.IssuedBefore.IsZero() {
 		e.IssuedBefore = now
 	}
+	if e.KeepUntil.IsZero() {
+		e.KeepUntil = now.Add(keep)
+	}
 	if err := tx.AddRevocation(ctx, e); err != nil {
 		return err
 	}
-	return tx.PruneRevocations(ctx, now.Add(-keep))
+	return tx.PruneRevocations(ctx, now)
 }
 
 // A Field is a part of a patch: left alone unless Set.

@@ -157,8 +157,8 @@ type Tx interface {
 
 	// AddRevocation records the event in the next revision of identity state.
 	AddRevocation(ctx context.Context, e RevocationEvent) error
-	// PruneRevocations removes the events recorded before an instant.
-	PruneRevocations(ctx context.Context, before time.Time) error
+	// PruneRevocations removes the events that need to be kept no longer.
+	PruneRevocations(ctx context.Context, now time.Time) error
 
 	// Audit records an act in this transaction.
 	Audit(e audit.Event)

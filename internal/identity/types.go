@@ -188,6 +188,9 @@ type RevocationEvent struct {
 	ExpiresAt     time.Time // zero: not part of the match
 	IssuedBefore  time.Time
 	RevokedAt     time.Time
+	// KeepUntil is when the event can be forgotten because nobody asks for the
+	// tokens that it revokes any more; zero is at once.
+	KeepUntil time.Time
 	// Revision is the revision of identity state that the event came with. The
 	// store sets it.
 	Revision uint64

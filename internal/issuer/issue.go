@@ -302,15 +302,17 @@ func (s *Issuer) CheckRescope(src *Token, want ScopeKind) error {
 // Revoke ends a token, and with chain every token of its chain: the first, and all
 // that were rescoped from it. Without chain those live on.
 func (s *Issuer) Revoke(ctx context.Context, t *Token, chain bool) error {
-	e := identity.RevocationEvent{AuditID: t.AuditID()}
+	// However long the token was made to live, by whichever server: the event
+	// stays for as long as anybody can look at it. Its chain ends when it does.
+	e := identity.RevocationEvent{AuditID: t.AuditID(), KeepUntil: t.ExpiresAt.Time().Add(s.cfg.AllowExpiredWindow + keepBeyond)}
 	detail := map[string]any{"user_id": t.BearerID}
 	if chain {
-		e = identity.RevocationEvent{AuditChainID: t.ChainID()}
+		e.AuditID, e.AuditChainID = "", t.ChainID()
 		detail["chain"] = true
 	}
 	return s.Store.UpdateIdentity(ctx, func(tx identity.Tx) error {
 		now := s.Now()
-		if err := identity.Revoke(ctx, tx, e, now, s.cfg.KeepRevocations); err != nil {
+		if err := identity.Revoke(ctx, tx, e, now, 0); err != nil {
 			return err
 		}
 		ev := audit.Event{Type: "identity.token.revoked", At: epoch.MicrosOf(now), Actor: "system:symbolon", Subject: t.AuditID()}

@@ -23,9 +23,6 @@ type Config struct {
 	// AllowExpiredWindow is how long after its expiry a token can still be
 	// looked at by those who ask for it; zero is 48 hours.
 	AllowExpiredWindow time.Duration
-	// KeepRevocations is how long a revocation event is kept; zero is as long
-	// as a token that it could concern can be looked at, and half an hour.
-	KeepRevocations time.Duration
 	// NoRescoping refuses to make a token of one that has a scope.
 	NoRescoping bool
 	// AllowRedelegation lets a trustee pass a trust on that was made for it, at
@@ -50,9 +47,6 @@ func (c Config) withDefaults() Config {
 	if c.AllowExpiredWindow == 0 {
 		c.AllowExpiredWindow = 48 * time.Hour
 	}
-	if c.KeepRevocations == 0 {
-		c.KeepRevocations = c.Expiration + c.AllowExpiredWindow + 30*time.Minute
-	}
 	if c.MaxRedelegation == 0 {
 		c.MaxRedelegation = 3
 	}
@@ -64,6 +58,10 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// keepBeyond is how much longer than needed an event is kept: clocks differ, and
+// whoever reads the list of events may be late.
+const keepBeyond = 30 * time.Minute
 
 // Deps are what an Issuer works with. All are required but Observe and Log.
 type Deps struct {

@@ -121,7 +121,7 @@ func (t identityTx) ConsumeTrustUse(ctx context.Context, id string) (bool, error
 }
 
 const eventColumns = `id, audit_id, audit_chain_id, user_id, project_id, domain_id, domain_scope_id, role_id, trust_id, consumer_id,
-	access_token_id, expires_at, issued_before, revoked_at, revision`
+	access_token_id, expires_at, issued_before, revoked_at, keep_until, revision`
 
 // RevocationEvents implements [identity.Reader].
 func (r identityReads) RevocationEvents(ctx context.Context) ([]identity.RevocationEvent, error) {
@@ -148,10 +148,11 @@ func (r identityReads) RevocationEventsAfter(ctx context.Context, revision uint6
 
 func scanEvent(row scanner) (e identity.RevocationEvent, err error) {
 	var expires *int64
-	var before, at int64
+	var before, at, keep int64
 	err = row.Scan(&e.ID, &e.AuditID, &e.AuditChainID, &e.UserID, &e.ProjectID, &e.DomainID, &e.DomainScopeID, &e.RoleID, &e.TrustID,
-		&e.ConsumerID, &e.AccessTokenID, &expires, &before, &at, &e.Revision)
+		&e.ConsumerID, &e.AccessTokenID, &expires, &before, &at, &keep, &e.Revision)
 	e.ExpiresAt, e.IssuedBefore, e.RevokedAt = timeOf(expires), epoch.Micros(before).Time(), epoch.Micros(at).Time()
+	e.KeepUntil = epoch.Micros(keep).Time()
 	return e, err
 }
 
@@ -160,14 +161,15 @@ func scanEvent(row scanner) (e identity.RevocationEvent, err error) {
 func (t identityTx) AddRevocation(ctx context.Context, e identity.RevocationEvent) error {
 	t.tx.TouchIdentity()
 	_, err := t.q.Exec(ctx, `INSERT INTO revocation_events (`+eventColumns+`)
-		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, identity_revision + 1 FROM node_state WHERE id = 1`,
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, identity_revision + 1 FROM node_state WHERE id = 1`,
 		e.ID, e.AuditID, e.AuditChainID, e.UserID, e.ProjectID, e.DomainID, e.DomainScopeID, e.RoleID, e.TrustID, e.ConsumerID,
-		e.AccessTokenID, instant(e.ExpiresAt), int64(epoch.MicrosOf(e.IssuedBefore)), int64(epoch.MicrosOf(e.RevokedAt)))
+		e.AccessTokenID, instant(e.ExpiresAt), int64(epoch.MicrosOf(e.IssuedBefore)), int64(epoch.MicrosOf(e.RevokedAt)),
+		int64(epoch.MicrosOf(e.KeepUntil)))
 	return duplicate(err, "revocation_event", "Duplicate entry found with ID "+e.ID)
 }
 
 // PruneRevocations implements [identity.Tx].
-func (t identityTx) PruneRevocations(ctx context.Context, before time.Time) error {
-	_, err := t.q.Exec(ctx, `DELETE FROM revocation_events WHERE revoked_at < $1`, int64(epoch.MicrosOf(before)))
+func (t identityTx) PruneRevocations(ctx context.Context, now time.Time) error {
+	_, err := t.q.Exec(ctx, `DELETE FROM revocation_events WHERE keep_until < $1`, int64(epoch.MicrosOf(now)))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"symbolon/epoch"
 	"symbolon/internal/id"
 	"symbolon/internal/identity"
 	"symbolon/internal/issuer"
@@ -351,6 +352,25 @@ func TestARevokedTokenIsNotResurrected(t *testing.T) {
 	f.do("DELETE", "/v3/auth/tokens", nil, as(another), subject(another)).want(204)
 	if es, err := f.Store.RevocationEvents(t.Context()); err != nil || len(es) > 24 {
 		t.Errorf("%d events are kept, %v", len(es), err)
+	}
+}
+
+// The same for a token that another server with the same keys made to live longer
+// than ours do.
+func TestALongTokenIsNotResurrected(t *testing.T) {
+	f := newFace(t, cloud.Config{})
+	life := 5 * 24 * time.Hour
+	tok := f.mint(t, keytoken.Claims{UserID: f.AdminID, ExpiresAt: epoch.SecondsOf(f.Clock.Now().Add(life))}, f.Clock.Now())
+	f.good(tok)
+	f.do("DELETE", "/v3/auth/tokens", nil, as(f.admin()), subject(tok)).want(204)
+	for range 20 {
+		f.Clock.Advance((life + f.Issuer.Config().AllowExpiredWindow) / 20)
+		another := f.admin()
+		f.do("DELETE", "/v3/auth/tokens", nil, as(another), subject(another)).want(204) // prunes
+		g := f.peer()
+		if got := g.do("GET", "/v3/auth/tokens?allow_expired=1", nil, as(g.admin()), subject(tok)).status; got != 404 {
+			t.Fatalf("%v later: %d, want 404", f.Clock.Now().Sub(cloud.Start), got)
+		}
 	}
 }
 

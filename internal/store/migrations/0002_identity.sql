@@ -189,8 +189,11 @@ CREATE TABLE revocation_events (
     expires_at      BIGINT,
     issued_before   BIGINT NOT NULL,
     revoked_at      BIGINT NOT NULL,
+    keep_until      BIGINT NOT NULL,
     revision        BIGINT NOT NULL
 );
+
+CREATE INDEX revocation_events_keep ON revocation_events (keep_until);
 
 -- The revision of identity state that an event came with: whoever knows the events
 -- up to one asks for those after it, and no clock takes part.

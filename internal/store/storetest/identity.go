@@ -678,12 +678,12 @@ func revocationEvents(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	full := identity.RevocationEvent{
 		ID: "2", AuditID: "a", AuditChainID: "b", UserID: "c", ProjectID: "d", DomainID: "e", DomainScopeID: "f", RoleID: "g", TrustID: "h",
-		ConsumerID: "i", AccessTokenID: "j", ExpiresAt: at.Add(time.Hour), IssuedBefore: at.Add(-time.Microsecond), RevokedAt: at,
+		ConsumerID: "i", AccessTokenID: "j", ExpiresAt: at.Add(time.Hour), IssuedBefore: at.Add(-time.Microsecond), RevokedAt: at, KeepUntil: at,
 	}
 	write(t, s, func(tx identity.Tx) error {
 		return errors.Join(tx.AddRevocation(ctx, full),
-			tx.AddRevocation(ctx, identity.RevocationEvent{ID: "1", UserID: "u", IssuedBefore: at, RevokedAt: at.Add(-time.Second)}),
-			tx.AddRevocation(ctx, identity.RevocationEvent{ID: "3", UserID: "v", IssuedBefore: at, RevokedAt: at.Add(time.Second)}))
+			tx.AddRevocation(ctx, identity.RevocationEvent{ID: "1", UserID: "u", IssuedBefore: at, RevokedAt: at.Add(-time.Second), KeepUntil: at.Add(-time.Microsecond)}),
+			tx.AddRevocation(ctx, identity.RevocationEvent{ID: "3", UserID: "v", IssuedBefore: at, RevokedAt: at.Add(time.Second), KeepUntil: at.Add(time.Hour)}))
 	})
 	got, err := s.RevocationEvents(ctx)
 	if len(got) == 3 {
