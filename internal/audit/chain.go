@@ -150,6 +150,10 @@ func (b *Break) Error() string {
 // constant memory. Its zero value expects the first entry of a chain.
 type Verifier struct{ head Head }
 
+// Resume returns a Verifier that expects the entry after head, taking the chain up to
+// there on trust.
+func Resume(head Head) Verifier { return Verifier{head} }
+
 // Head is the head of what was verified so far.
 func (v *Verifier) Head() Head { return v.head }
 

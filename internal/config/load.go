@@ -29,6 +29,8 @@ func Environ() []string { return os.Environ() }
 // Loaded is a configuration with what is worth telling about where it came from.
 type Loaded struct {
 	Config
+	// File is the configuration file that was read, or empty.
+	File string
 	// Ignored lists variables of a Stigmem node that mean nothing here, sorted.
 	Ignored []string
 }
@@ -49,6 +51,7 @@ func Load(src Sources) (*Loaded, error) {
 		src.File = env["SYMBOLON_CONFIG"]
 	}
 	if src.File != "" {
+		l.File = src.File
 		ps = append(ps, l.file(src.File, table)...)
 	}
 	if h, p := env["STIGMEM_HOST"], env["STIGMEM_PORT"]; h != "" || p != "" {

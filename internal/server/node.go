@@ -63,8 +63,8 @@ func Open(ctx context.Context, c *config.Config, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := preflight(ctx, c, o); err != nil {
-		return nil, err
+	if found := Preflight(ctx, c, o); len(found) > 0 {
+		return nil, found[0].Err
 	}
 	n := &Node{cfg: *c, log: o.Log, now: o.Now, version: o.Version, metrics: obs.NewMetrics(o.Version)}
 	if err := n.open(ctx, o); err != nil {
@@ -141,7 +141,7 @@ func (n *Node) openIdentity(ctx context.Context, o Options, reject token.Observe
 		return err
 	}
 	n.Directory = identity.New(n.Store, identity.Config{
-		DefaultDomainID: c.Token.DefaultDomainID, KeepRevocations: c.Token.Expiration + c.Token.AllowExpiredWindow + 30*time.Minute,
+		DefaultDomainID: c.Token.DefaultDomainID, KeepRevocations: config.MaxTokenExpiration + c.Token.AllowExpiredWindow + 30*time.Minute,
 	}, n.now, authn.MakePassword(n.hasher, n.now))
 	if o.FirstStart {
 		if n.First, err = n.firstStart(ctx); err != nil {
@@ -202,7 +202,7 @@ func (n *Node) openMemory(key sign.PrivateKey, reject token.Observer) error {
 	n.Keys = apikey.New(n.Store, n.now, apikey.Options{
 		MaxAge: time.Duration(c.Auth.APIKeyMaxAgeDays) * 24 * time.Hour, LegacyUntil: c.Auth.LegacySHA256Until,
 	})
-	client := peerClient(c)
+	client := PeerClient(c)
 	n.closers = append(n.closers, client.Close)
 	var err error
 	n.Federation, err = federation.New(federation.Config{

@@ -15,27 +15,45 @@ import (
 	"symbolon/keytoken"
 )
 
-// preflight looks at everything that a node starts with and changes nothing, so that
-// a start that cannot succeed leaves all as it was. An *Unusable says what to put
-// right.
-func preflight(ctx context.Context, c *config.Config, o Options) error {
-	if st, err := os.Stat(c.Data); err == nil && !st.IsDir() {
-		return unusable("%s is no directory: name one with --data", c.Data)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return unusable("the data directory cannot be used: %w", err)
+// An Obstacle is something that keeps a node from starting.
+type Obstacle struct {
+	Area string // data, keys, node key or store
+	Err  error  // an *Unusable where it says what to put right
+}
+
+// Preflight looks at everything that a node starts with and changes nothing. It
+// returns what would keep the node from starting, and nothing when a start can
+// succeed.
+func Preflight(ctx context.Context, c *config.Config, o Options) (found []Obstacle) {
+	add := func(area string, err error) {
+		if err != nil {
+			found = append(found, Obstacle{area, err})
+		}
 	}
-	if err := preflightTokens(c); err != nil {
-		return err
+	st, err := os.Stat(c.Data)
+	switch {
+	case err == nil && !st.IsDir():
+		add("data", unusable("%s is no directory: name one with --data", c.Data))
+		return found
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		add("data", unusable("the data directory cannot be used: %w", err))
+		return found
 	}
+	add("keys", preflightTokens(c))
 	fingerprint := "" // none: the node has no key yet
-	switch key, err := readNodeKey(c); {
+	key, err := readNodeKey(c)
+	switch {
 	case err == nil:
 		fingerprint = key.Public().Fingerprint()
 	case !errors.Is(err, fs.ErrNotExist):
-		return &Unusable{err}
+		add("node key", &Unusable{err})
+		fingerprint = unknownKey
 	}
-	return preflightStore(ctx, c, o, fingerprint)
+	return append(found, preflightStore(ctx, c, o, fingerprint)...)
 }
+
+// unknownKey stands for the fingerprint of a node key that cannot be read.
+const unknownKey = "?"
 
 func preflightTokens(c *config.Config) error {
 	if c.Token.Provider == "jws" {
@@ -61,35 +79,42 @@ func preflightTokens(c *config.Config) error {
 
 // preflightStore looks at the store, if there is one, and at what must not change
 // under it.
-func preflightStore(ctx context.Context, c *config.Config, o Options, fingerprint string) (err error) {
+func preflightStore(ctx context.Context, c *config.Config, o Options, fingerprint string) (found []Obstacle) {
 	so := storeOptions(c, o)
 	if !store.Exists(so) {
 		return nil
 	}
+	add := func(area string, err error) {
+		if err != nil {
+			found = append(found, Obstacle{area, asUnusable(err)})
+		}
+	}
 	l, err := store.LookAt(ctx, so)
 	if err != nil {
-		return asUnusable(err)
+		add("store", err)
+		return found
 	}
-	defer func() { err = errors.Join(err, l.Close(ctx)) }()
+	defer func() { add("store", l.Close(ctx)) }()
 	if made, err := l.Migrated(ctx); err != nil || !made {
-		return asUnusable(err)
+		add("store", err)
+		return found
 	}
-	key, found, err := store.Setting(ctx, l.Reader(), settingNodeKey)
-	if err != nil {
-		return asUnusable(err)
+	key, known, err := store.Setting(ctx, l.Reader(), settingNodeKey)
+	switch {
+	case err != nil:
+		add("store", err)
+	case known && fingerprint == "":
+		add("node key", unusable("the node key %s is missing, and the store belongs to the key %s: restore it from a backup, since peers know this node by it, "+
+			"or start with an empty store", NodeKeyFile(c), key))
+	case known && key != fingerprint && fingerprint != unknownKey:
+		add("node key", wrongNodeKey(c, key, fingerprint))
 	}
-	if found && fingerprint == "" {
-		return unusable("the node key %s is missing, and the store belongs to the key %s: restore it from a backup, since peers know this node by it; "+
-			"or start with an empty store", NodeKeyFile(c), key)
+	format, known, err := store.Setting(ctx, l.Reader(), settingTokenFormat)
+	add("store", err)
+	if known && format != formatText(c) {
+		add("keys", wrongFormat(c, format))
 	}
-	if found && key != fingerprint {
-		return wrongNodeKey(c, key, fingerprint)
-	}
-	format, found, err := store.Setting(ctx, l.Reader(), settingTokenFormat)
-	if err == nil && found && format != formatText(c) {
-		return wrongFormat(c, format)
-	}
-	return asUnusable(err)
+	return found
 }
 
 func wrongNodeKey(c *config.Config, stored, found string) error {
@@ -119,7 +144,7 @@ func readNodeKey(c *config.Config) (sign.PrivateKey, error) {
 	}
 	k, err := sign.UnmarshalSeed(b)
 	if err != nil {
-		return sign.PrivateKey{}, fmt.Errorf("the node key %s cannot be used: %w; restore it from a backup: peers know this node by it", path, err)
+		return sign.PrivateKey{}, fmt.Errorf("the node key %s cannot be used: %w; restore it from a backup, since peers know this node by it", path, err)
 	}
 	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
 		return sign.PrivateKey{}, fmt.Errorf("the node key %s can be read by others (mode %04o): run chmod 600 %s", path, st.Mode().Perm(), path)

@@ -85,7 +85,8 @@ func CheckExposure(c *config.Config) (warnings []string, err error) {
 	})
 }
 
-func peerClient(c *config.Config) *peerhttp.Client {
+// PeerClient returns what reaches other nodes as this one would. Close it.
+func PeerClient(c *config.Config) *peerhttp.Client {
 	return peerhttp.New(peerhttp.Config{AllowLoopback: listensOnLoopback(c), AllowPrivate: c.Federation.AllowPrivate})
 }
 
@@ -162,7 +163,7 @@ func watchKeys(c *config.Config, repository string, log *slog.Logger) (*fernet.W
 
 // Settings of the node that are kept in its store.
 const (
-	settingNodeID      = "node.id"
+	SettingNodeID      = "node.id" // who the node is
 	settingNodeKey     = "node.key"
 	settingTokenFormat = "token.format"
 )
@@ -192,7 +193,7 @@ func settle(ctx context.Context, c *config.Config, s *store.Store, fingerprint s
 	if nodeID == "" {
 		nodeID = "stigmem:node:" + id.NewUUID().String()
 	}
-	if nodeID, err = agree(ctx, s, settingNodeID, nodeID); err != nil {
+	if nodeID, err = agree(ctx, s, SettingNodeID, nodeID); err != nil {
 		return "", err
 	}
 	if got, err := agree(ctx, s, settingNodeKey, fingerprint); err != nil {

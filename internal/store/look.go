@@ -102,6 +102,46 @@ func (l *Look) VerifyAudit(ctx context.Context, progress func(checked, total int
 	return out, err
 }
 
+// VerifyAuditTail verifies the last n entries of the audit log and that it ends where
+// the node recorded. What comes before them is taken on trust; whole reports that
+// there is nothing before them.
+func (l *Look) VerifyAuditTail(ctx context.Context, n int64) (out Verification, whole bool, err error) {
+	err = l.eng.Snapshot(ctx, func(q Querier) error {
+		var st nodeState
+		if err := st.scan(q.QueryRow(ctx, nodeStateQuery)); err != nil {
+			return err
+		}
+		out = Verification{Head: st.head}
+		after := max(st.head.Seq-n, 0)
+		whole = after == 0
+		rows, err := q.Query(ctx, "SELECT "+entryColumns+" FROM audit_log WHERE seq > $1 ORDER BY seq", after)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var v audit.Verifier
+		for rows.Next() {
+			e, err := ScanAuditEntry(rows)
+			if err != nil {
+				return err
+			}
+			if out.Entries == 0 && !whole {
+				v = audit.Resume(audit.Head{Seq: after, Hash: e.Prev})
+			}
+			if out.Broken = v.Next(e); out.Broken != nil {
+				return nil
+			}
+			out.Entries++
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		out.Broken = v.End(st.head)
+		return nil
+	})
+	return out, whole, err
+}
+
 // Check is [Store.Check].
 func (l *Look) Check(ctx context.Context, limit int) ([]string, error) {
 	return l.eng.Check(ctx, limit)
