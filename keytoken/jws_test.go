@@ -323,7 +323,7 @@ func TestJWSIsReadByOthers(t *testing.T) {
 	for _, a := range Algorithms() {
 		s, v := pair(t, a, "public.pem")
 		text := mint(t, jwsOf(t, s, []Algorithm{a}, v), projectClaims())
-		sig, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(a)})
+		sig, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(a)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +399,11 @@ func TestSigningKeyIsNeverShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := s.signer().(*ecdsa.PrivateKey).D
+	raw, err := s.signer().(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(big.Int).SetBytes(raw)
 	type holder struct {
 		S SigningKey
 		s SigningKey

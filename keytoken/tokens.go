@@ -102,8 +102,6 @@ type Decoded struct {
 	version Version
 	key     keyName
 	id      Identity
-	// fault is what makes the token unacceptable whatever the time.
-	fault *token.Rejection
 }
 
 // A keyName names a key: a Fernet key by its number, another by its text.
