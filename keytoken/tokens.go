@@ -76,6 +76,8 @@ func (t *Tokens) Ready() error {
 // Mint makes a token of c, issued at now cut to the second (c.IssuedAt is not
 // read). It fails on claims that a token would not give back as they went in,
 // and on an expiry that is not after now or further away than the limits allow.
+// Two things a Fernet token does drop, as the reference's: a method outside
+// [Format.Methods], and the federation of a user who acts under a trust.
 func (t *Tokens) Mint(c Claims, now time.Time) (string, error) {
 	c.IssuedAt = epoch.SecondsOf(now)
 	if err := c.check(t.limits); err != nil {
