@@ -11,6 +11,7 @@ import (
 	"symbolon/epoch"
 	"symbolon/internal/errs"
 	"symbolon/internal/identity"
+	"symbolon/internal/store/sqltext"
 )
 
 // identityReads answers identity's questions on any querier: a pool of readers or
@@ -116,7 +117,7 @@ var comparisons = map[identity.Op]string{
 	identity.Greater: ">", identity.GreaterOrEqual: ">=",
 }
 
-// text compares text without LIKE, whose idea of case differs between engines.
+// text compares text; letters count as they are, as LIKE has it on both engines.
 func (s *selection) text(col string, op identity.Op, v string) error {
 	if strings.IndexByte(v, 0) >= 0 { // no engine holds such text, so nothing equals it
 		s.where("1 = 0")
@@ -126,21 +127,21 @@ func (s *selection) text(col string, op identity.Op, v string) error {
 	case identity.ContainsFold, identity.StartsWithFold, identity.EndsWithFold:
 		col, v = "lower("+col+")", lowerASCII(v)
 	}
+	part := sqltext.EscapeLike(v)
 	switch op {
 	case identity.Equal, identity.NotEqual, identity.Less, identity.LessOrEqual, identity.Greater, identity.GreaterOrEqual:
 		s.where(col+" "+comparisons[op]+" %s", v)
+		return nil
 	case identity.Contains, identity.ContainsFold:
-		if v != "" {
-			s.where("replace("+col+", CAST(%s AS TEXT), '') <> "+col, v)
-		}
+		part = "%" + part + "%"
 	case identity.StartsWith, identity.StartsWithFold:
-		s.where("substr("+col+", 1, length(CAST(%s AS TEXT))) = CAST(%s AS TEXT)", v, v)
+		part += "%"
 	case identity.EndsWith, identity.EndsWithFold:
-		s.where("length("+col+") >= length(CAST(%s AS TEXT)) AND substr("+col+", length("+col+") - length(CAST(%s AS TEXT)) + 1) = CAST(%s AS TEXT)",
-			v, v, v)
+		part = "%" + part
 	default:
 		return errs.E(errs.Internal, "store: comparison %d of text", op)
 	}
+	s.where(col+` LIKE %s ESCAPE '\'`, part)
 	return nil
 }
 

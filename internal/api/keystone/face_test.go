@@ -26,7 +26,7 @@ import (
 // A face is the whole handler on a real store, with callers whose tokens are their
 // names.
 type face struct {
-	t      *testing.T
+	t      testing.TB
 	api    *API
 	h      http.Handler
 	dir    *identity.Directory
@@ -49,7 +49,7 @@ func (a authenticator) Authenticate(_ context.Context, text string) (*issuer.Tok
 const base = "http://keystone.test/v3"
 
 // newFace is a bootstrapped face with a caller of every kind.
-func newFace(t *testing.T) *face {
+func newFace(t testing.TB) *face {
 	t.Helper()
 	f := newEmptyFace(t)
 	_, err := f.dir.Bootstrap(t.Context(), identity.BootstrapParams{Password: "pw", RegionID: "RegionOne", PublicURL: base})
@@ -58,7 +58,7 @@ func newFace(t *testing.T) *face {
 	return f
 }
 
-func newEmptyFace(t *testing.T) *face {
+func newEmptyFace(t testing.TB) *face {
 	t.Helper()
 	f := &face{t: t, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), tokens: map[string]*issuer.Token{}, vars: map[string]string{}}
 	now := func() time.Time { return f.now }
@@ -377,7 +377,7 @@ type listed struct {
 	status             int
 }
 
-func reference(t *testing.T) []listed {
+func reference(t testing.TB) []listed {
 	t.Helper()
 	b, err := os.ReadFile("testdata/routes.tsv")
 	if err != nil {

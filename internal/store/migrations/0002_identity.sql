@@ -14,7 +14,7 @@ CREATE TABLE projects (
     extra       {{text}} NOT NULL DEFAULT '{}',
     CHECK (is_domain = (domain_id IS NULL)),
     CHECK (is_domain = (parent_id IS NULL))
-);
+) {{without_rowid}};
 
 CREATE UNIQUE INDEX projects_name ON projects (COALESCE(domain_id, ''), name);
 CREATE INDEX projects_domain ON projects (domain_id);
@@ -24,7 +24,7 @@ CREATE TABLE project_tags (
     project_id {{text}} NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
     tag        {{text}} NOT NULL,
     PRIMARY KEY (project_id, tag)
-);
+) {{without_rowid}};
 
 CREATE INDEX project_tags_tag ON project_tags (tag);
 
@@ -39,7 +39,7 @@ CREATE TABLE users (
     created_at          BIGINT NOT NULL,
     last_active_at      BIGINT,
     password_expires_at BIGINT
-);
+) {{without_rowid}};
 
 CREATE UNIQUE INDEX users_name ON users (domain_id, name);
 CREATE INDEX users_default_project ON users (default_project_id);
@@ -53,13 +53,13 @@ CREATE TABLE passwords (
     expires_at   BIGINT,
     self_service BOOLEAN NOT NULL,
     PRIMARY KEY (user_id, seq)
-);
+) {{without_rowid}};
 
 CREATE TABLE login_failures (
     user_id  {{text}} NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     failures BIGINT NOT NULL,
     last_at  BIGINT NOT NULL
-);
+) {{without_rowid}};
 
 CREATE TABLE user_groups (
     id          {{text}} NOT NULL PRIMARY KEY,
@@ -67,7 +67,7 @@ CREATE TABLE user_groups (
     name        {{text}} NOT NULL,
     description {{text}},
     extra       {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE UNIQUE INDEX user_groups_name ON user_groups (domain_id, name);
 
@@ -75,7 +75,7 @@ CREATE TABLE group_members (
     user_id  {{text}} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     group_id {{text}} NOT NULL REFERENCES user_groups (id) ON DELETE CASCADE,
     PRIMARY KEY (user_id, group_id)
-);
+) {{without_rowid}};
 
 CREATE INDEX group_members_group ON group_members (group_id);
 
@@ -87,7 +87,7 @@ CREATE TABLE roles (
     description {{text}},
     options     {{text}} NOT NULL DEFAULT '{}',
     extra       {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE UNIQUE INDEX roles_name ON roles (domain_id, name);
 
@@ -95,7 +95,7 @@ CREATE TABLE implied_roles (
     prior_role_id   {{text}} NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
     implied_role_id {{text}} NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
     PRIMARY KEY (prior_role_id, implied_role_id)
-);
+) {{without_rowid}};
 
 CREATE INDEX implied_roles_implied ON implied_roles (implied_role_id);
 
@@ -109,7 +109,7 @@ CREATE TABLE assignments (
     role_id     {{text}} NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
     inherited   BOOLEAN NOT NULL,
     PRIMARY KEY (actor_id, target_id, role_id, inherited, actor_kind, target_kind)
-);
+) {{without_rowid}};
 
 CREATE INDEX assignments_target ON assignments (target_id);
 CREATE INDEX assignments_role ON assignments (role_id);
@@ -119,7 +119,7 @@ CREATE TABLE regions (
     parent_region_id {{text}} REFERENCES regions (id),
     description      {{text}} NOT NULL DEFAULT '',
     extra            {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE INDEX regions_parent ON regions (parent_region_id);
 
@@ -129,7 +129,7 @@ CREATE TABLE services (
     name    {{text}} NOT NULL DEFAULT '',
     enabled BOOLEAN NOT NULL,
     extra   {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE TABLE endpoints (
     id         {{text}} NOT NULL PRIMARY KEY,
@@ -139,7 +139,7 @@ CREATE TABLE endpoints (
     region_id  {{text}} REFERENCES regions (id),
     enabled    BOOLEAN NOT NULL,
     extra      {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE INDEX endpoints_service ON endpoints (service_id);
 CREATE INDEX endpoints_region ON endpoints (region_id);
@@ -158,7 +158,7 @@ CREATE TABLE trusts (
     redelegation_count   BIGINT NOT NULL DEFAULT 0,
     deleted_at           BIGINT,
     extra                {{text}} NOT NULL DEFAULT '{}'
-);
+) {{without_rowid}};
 
 CREATE INDEX trusts_trustor ON trusts (trustor_id);
 CREATE INDEX trusts_trustee ON trusts (trustee_id);
@@ -169,7 +169,7 @@ CREATE TABLE trust_roles (
     trust_id {{text}} NOT NULL REFERENCES trusts (id) ON DELETE CASCADE,
     role_id  {{text}} NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
     PRIMARY KEY (trust_id, role_id)
-);
+) {{without_rowid}};
 
 CREATE INDEX trust_roles_role ON trust_roles (role_id);
 
@@ -191,7 +191,7 @@ CREATE TABLE revocation_events (
     revoked_at      BIGINT NOT NULL,
     keep_until      BIGINT NOT NULL,
     revision        BIGINT NOT NULL
-);
+) {{without_rowid}};
 
 CREATE INDEX revocation_events_keep ON revocation_events (keep_until);
 
