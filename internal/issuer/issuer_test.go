@@ -311,13 +311,13 @@ func TestAnswersFollowChanges(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		wg.Go(func() {
 			for {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-time.After(50 * time.Microsecond):
 					has()
 				}
 			}
