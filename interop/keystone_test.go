@@ -11,6 +11,7 @@ import (
 const (
 	debianPython   = "/usr/bin/python3"
 	keystoneManage = "/usr/bin/keystone-manage"
+	keystoneNewest = "keystone-29.0.0" // the environment of the newest release
 	openstackCLI   = "/usr/bin/openstack"
 	adminPassword  = "interop-admin-password"
 	activeKeys     = 4 // in a shared key repository
@@ -20,6 +21,7 @@ const (
 type keystone struct {
 	dir  string
 	keys string // the Fernet key repository
+	tool string // keystone-manage
 	url  string // ends in /v3
 }
 
@@ -27,10 +29,16 @@ type keystone struct {
 // the key repository to use; it is set up there when it has no key.
 func startKeystone(t *testing.T, keys string) *keystone {
 	t.Helper()
-	needs(t, debianPython, keystoneManage)
+	return startKeystoneOf(t, debianPython, keystoneManage, keys)
+}
+
+// startKeystoneOf is startKeystone for the Keystone of a Python.
+func startKeystoneOf(t *testing.T, python, manage, keys string) *keystone {
+	t.Helper()
+	needs(t, debianPython, python, manage)
 	dir := workDir(t)
 	port := freePort(t)
-	k := &keystone{dir: dir, keys: keys, url: fmt.Sprintf("http://127.0.0.1:%d/v3", port)}
+	k := &keystone{dir: dir, keys: keys, tool: manage, url: fmt.Sprintf("http://127.0.0.1:%d/v3", port)}
 	for _, d := range []string{k.keys, filepath.Join(dir, "credential"), filepath.Join(dir, "receipt")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -64,7 +72,7 @@ enforce_new_defaults = true
 	k.manage(t, append([]string{"credential_setup"}, owner(t)...)...)
 	k.manage(t, "bootstrap", "--bootstrap-password", adminPassword, "--bootstrap-region-id", "RegionOne",
 		"--bootstrap-public-url", k.url, "--bootstrap-internal-url", k.url, "--bootstrap-admin-url", k.url)
-	p := start(t, "keystone", dir, cleanEnv(dir), debianPython, driver(t, "keystone_server.py"), k.config(), "127.0.0.1", fmt.Sprint(port))
+	p := start(t, "keystone", dir, cleanEnv(dir), python, driver(t, "keystone_server.py"), k.config(), "127.0.0.1", fmt.Sprint(port))
 	p.ready(t, k.url)
 	return k
 }
@@ -74,7 +82,7 @@ func (k *keystone) config() string { return filepath.Join(k.dir, "keystone.conf"
 // manage runs keystone-manage on this Keystone.
 func (k *keystone) manage(t *testing.T, args ...string) {
 	t.Helper()
-	mustRun(t, cleanEnv(k.dir), "", append([]string{keystoneManage, "--config-file", k.config()}, args...)...)
+	mustRun(t, cleanEnv(k.dir), "", append([]string{k.tool, "--config-file", k.config()}, args...)...)
 }
 
 // rotate runs the rotation of Keystone's own tool.

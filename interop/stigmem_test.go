@@ -21,6 +21,7 @@ type stigmem struct {
 	release, dir, url string
 	key               string // with every permission
 	proc              *process
+	owner             *testing.T // whose end is the node's end
 }
 
 func (s *stigmem) bin(name string) string {
@@ -38,7 +39,7 @@ func (s *stigmem) environ() []string {
 // startStigmem serves a node with an empty store, and gives it a first key.
 func startStigmem(t *testing.T, release string) *stigmem {
 	t.Helper()
-	s := &stigmem{release: release, dir: workDir(t), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), key: "interop-bootstrap-key-0123456789abcdef"}
+	s := &stigmem{release: release, dir: workDir(t), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), key: "interop-bootstrap-key-0123456789abcdef", owner: t}
 	needs(t, s.bin("stigmem-node"))
 	s.serve(t)
 	mustRun(t, append(s.environ(), "STIGMEM_BOOTSTRAP_KEY="+s.key), "", s.bin("stigmem"), "auth", "bootstrap-key",
@@ -48,7 +49,7 @@ func startStigmem(t *testing.T, release string) *stigmem {
 
 func (s *stigmem) serve(t *testing.T) {
 	t.Helper()
-	s.proc = start(t, "stigmem-node "+s.release, s.dir, s.environ(), s.bin("stigmem-node"))
+	s.proc = start(s.owner, "stigmem-node "+s.release, s.dir, s.environ(), s.bin("stigmem-node"))
 	s.proc.ready(t, s.url+"/healthz")
 }
 
@@ -191,20 +192,24 @@ func testFederation(t *testing.T, release string) {
 	for _, side := range sides {
 		t.Run(side.name, func(t *testing.T) {
 			base := "interop:" + strings.ReplaceAll(side.name, " ", "-")
+			var all []map[string]any
 			for i, v := range []struct {
 				kind string
 				v    any
 			}{{"string", "text"}, {"text", "line one\nline two \u2028 é"}, {"number", 42.5}, {"number", 42}, {"number", 1e22}, {"boolean", true},
 				{"datetime", "2026-01-02T03:04:05Z"}, {"ref", "stigmem://acme.example/user/bob"}, {"null", nil}} {
 				for _, scope := range []string{"company", "public"} {
-					sent := side.from.assert(t, fmt.Sprintf("%s-%d-%s", base, i, scope), scope, v.kind, v.v)
-					got := arrives(t, side.to, text(sent["entity"]))
-					for _, field := range []string{"id", "entity", "relation", "source", "scope", "confidence", "timestamp"} {
-						equal(t, v.kind+": "+field, got[field], sent[field])
-					}
-					equal(t, v.kind+": value", fmt.Sprint(dig(got, "value")), fmt.Sprint(dig(sent, "value")))
-					equal(t, v.kind+": received_from", got["received_from"], side.fromID)
+					all = append(all, side.from.assert(t, fmt.Sprintf("%s-%d-%s", base, i, scope), scope, v.kind, v.v))
 				}
+			}
+			for _, sent := range all {
+				got := arrives(t, side.to, text(sent["entity"]))
+				what := text(sent["entity"]) + ": "
+				for _, field := range []string{"id", "entity", "relation", "source", "scope", "confidence", "timestamp"} {
+					equal(t, what+field, got[field], sent[field])
+				}
+				equal(t, what+"value", fmt.Sprint(dig(got, "value")), fmt.Sprint(dig(sent, "value")))
+				equal(t, what+"received_from", got["received_from"], side.fromID)
 			}
 			// What must not leave, has not left when what was written after it is there.
 			for _, scope := range []string{"local", "team"} {

@@ -56,12 +56,13 @@ type node struct {
 	flags    []string
 	environ  []string
 	proc     *process
+	owner    *testing.T // whose end is the node's end
 }
 
 // startSymbolon serves a fresh data directory.
 func startSymbolon(t *testing.T, flags ...string) *node {
 	t.Helper()
-	n := &node{dir: filepath.Join(workDir(t), "data"), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), flags: flags}
+	n := &node{dir: filepath.Join(workDir(t), "data"), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), flags: flags, owner: t}
 	n.environ = cleanEnv(filepath.Dir(n.dir), "OS_BOOTSTRAP_PASSWORD="+adminPassword, "OS_BOOTSTRAP_REGION_ID=RegionOne")
 	n.serve(t)
 	return n
@@ -71,7 +72,7 @@ func startSymbolon(t *testing.T, flags ...string) *node {
 func (n *node) serve(t *testing.T) {
 	t.Helper()
 	args := append([]string{symbolonBinary(t), "serve", "--data", n.dir, "--listen", strings.TrimPrefix(n.url, "http://"), "--log-format", "json"}, n.flags...)
-	n.proc = start(t, "symbolon", filepath.Dir(n.dir), n.environ, args...)
+	n.proc = start(n.owner, "symbolon", filepath.Dir(n.dir), n.environ, args...)
 	n.proc.ready(t, n.url+"/healthz")
 }
 
