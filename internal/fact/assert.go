@@ -156,7 +156,7 @@ func (s *Service) assert(ctx context.Context, tx Tx, p principal.Principal, out 
 	f.Timestamp = Timestamp(at)
 	f.ID = id.NewUUIDAt(epoch.MillisOf(at))
 	f.HLC = tx.Tick().String()
-	inserted, alone, err := tx.Insert(ctx, f, 0)
+	inserted, err := tx.Insert(ctx, f, 0)
 	if err != nil {
 		return err
 	}
@@ -174,14 +174,14 @@ func (s *Service) assert(ctx context.Context, tx Tx, p principal.Principal, out 
 			return nil
 		}
 		// It was said before and superseded since: said again, it is news.
-		if inserted, alone, err = tx.Insert(ctx, f, count); err != nil {
+		if inserted, err = tx.Insert(ctx, f, count); err != nil {
 			return err
 		}
 		if !inserted {
 			return errs.E(errs.Internal, "fact: content id %s is taken", f.CID)
 		}
 	}
-	if f.Contradicted, err = follow(ctx, tx, f, alone, f.Timestamp); err != nil {
+	if f.Contradicted, err = follow(ctx, tx, f, f.Timestamp); err != nil {
 		return err
 	}
 	tx.Audit(audit.Event{
@@ -211,12 +211,14 @@ func standsFor(ctx context.Context, tx Tx, known, f *Fact) (bool, error) {
 }
 
 // follow makes a stored fact the head of its voice, and records the conflict that
-// it makes with another, if any; alone says that there is no other head. It reports
-// whether the fact contradicts one that is live at the instant with the wire text
-// now.
-func follow(ctx context.Context, tx Tx, f *Fact, alone bool, now string) (contradicted bool, err error) {
-	if alone || f.Key().System() {
+// it makes with another, if any. It reports whether the fact contradicts one that is
+// live at the instant with the wire text now.
+func follow(ctx context.Context, tx Tx, f *Fact, now string) (contradicted bool, err error) {
+	if f.Key().System() {
 		return false, tx.PutHead(ctx, f, false)
+	}
+	if first, err := tx.PutFirstHead(ctx, f); err != nil || first {
+		return false, err
 	}
 	rivals, disputed, err := tx.Rivals(ctx, f)
 	if err != nil {

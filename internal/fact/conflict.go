@@ -92,7 +92,7 @@ func (s stated) stateValue(ctx context.Context, tx Tx, relation string, v Value)
 		ID: id.NewUUIDAt(h.Wall), Tenant: s.tenant, Entity: s.entity, Relation: relation, Value: v, Source: s.source, Confidence: 1,
 		Scope: s.scope, Timestamp: s.at, HLC: h.String(), AssertedBy: s.by,
 	}
-	inserted, _, err := tx.Insert(ctx, &f, 0)
+	inserted, err := tx.Insert(ctx, &f, 0)
 	if err == nil && !inserted {
 		err = errs.E(errs.Internal, "fact: id %s is taken", f.ID)
 	}

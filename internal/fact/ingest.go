@@ -29,12 +29,12 @@ func Ingest(ctx context.Context, tx Tx, f *Fact, now time.Time) (fresh bool, err
 	if !errs.Is(err, errs.NotFound) {
 		return false, err
 	}
-	inserted, alone, err := tx.Insert(ctx, f, 0)
+	inserted, err := tx.Insert(ctx, f, 0)
 	if err == nil && !inserted {
 		// We have its content under another id already.
 		var count int
 		if _, count, err = tx.Latest(ctx, f); err == nil {
-			inserted, alone, err = tx.Insert(ctx, f, count)
+			inserted, err = tx.Insert(ctx, f, count)
 		}
 	}
 	if err == nil && !inserted {
@@ -51,7 +51,7 @@ func Ingest(ctx context.Context, tx Tx, f *Fact, now time.Time) (fresh bool, err
 	if f.QuarantineStatus == Pending {
 		return true, nil
 	}
-	f.Contradicted, err = follow(ctx, tx, f, alone, at)
+	f.Contradicted, err = follow(ctx, tx, f, at)
 	return true, err
 }
 

@@ -49,8 +49,7 @@ type Tx interface {
 	// Insert stores a fact as the nth, from 0, of its entity with its CID.
 	// When there is an nth already, or a fact with the same id, nothing is
 	// stored and inserted is false. Facts without a CID are all distinct.
-	// alone says that the key has no head yet.
-	Insert(ctx context.Context, f *Fact, nth int) (inserted, alone bool, err error)
+	Insert(ctx context.Context, f *Fact, nth int) (inserted bool, err error)
 	// Latest returns the last of the entity's facts with the CID of f, and
 	// how many there are.
 	Latest(ctx context.Context, f *Fact) (latest Fact, count int, err error)
@@ -61,6 +60,9 @@ type Tx interface {
 	// head of its own voice, if any, and some of those with another value;
 	// and whether the key is known to be disputed.
 	Rivals(ctx context.Context, f *Fact) (heads []Head, disputed bool, err error)
+	// PutFirstHead makes f the head of its voice when its key has no head at
+	// all, and reports whether it had none.
+	PutFirstHead(ctx context.Context, f *Fact) (first bool, err error)
 	// PutHead makes f the head of its voice.
 	PutHead(ctx context.Context, f *Fact, disputed bool) error
 	// MarkDisputed marks every head of the key.

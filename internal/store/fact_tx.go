@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -60,47 +59,38 @@ const (
 	otherFact = `, nth, derived_from, on_behalf_of, received_from, origin_node_id, origin_allowed_scopes, re_federation_blocked, garden_id,
 		attested_key_id, source_trust`
 	plainValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16`
-	otherValues = `, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28`
-	// answers whether the row's key has a head: one statement costs less than two
-	hasHead = ` ON CONFLICT DO NOTHING RETURNING EXISTS (SELECT 1 FROM fact_heads h WHERE h.tenant = $1 AND h.entity = $3
-		AND h.relation_hash = $17 AND h.scope = $10 AND h.garden_id = $18)`
+	otherValues = `, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26`
 )
 
 // Insert implements [fact.Tx].
-func (t factTx) Insert(ctx context.Context, f *fact.Fact, nth int) (inserted, alone bool, err error) {
+func (t factTx) Insert(ctx context.Context, f *fact.Fact, nth int) (inserted bool, err error) {
 	cid, err := cidBytes(f.CID)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
-	relation := fact.RelationDigest(f.Relation)
 	args := []any{
 		string(f.Tenant), string(f.ID), string(f.Entity), f.Relation, string(f.Value.Type), f.Value.V, f.Value.InterpretAs, string(f.Source),
 		f.Confidence, f.Scope.String(), f.Timestamp, f.HLC, f.ValidUntil, cid, string(f.AssertedBy), replicable(f),
-		relation[:], f.GardenID,
 	}
-	query := `INSERT INTO facts (` + plainFact + `) VALUES (` + plainValues + `)` + hasHead
+	query := `INSERT INTO facts (` + plainFact + `) VALUES (` + plainValues + `) ON CONFLICT DO NOTHING`
 	if nth != 0 || f.DerivedFrom != nil || len(f.OnBehalfOf) > 0 || f.ReceivedFrom != "" || f.GardenID != "" || f.AttestedKeyID != "" || f.SourceTrust != nil {
-		query = `INSERT INTO facts (` + plainFact + otherFact + `) VALUES (` + plainValues + otherValues + `)` + hasHead
+		query = `INSERT INTO facts (` + plainFact + otherFact + `) VALUES (` + plainValues + otherValues + `) ON CONFLICT DO NOTHING`
 		more, err := otherArgs(f, nth)
 		if err != nil {
-			return false, false, err
+			return false, err
 		}
 		args = append(args, more...)
 	}
-	var headed bool
-	err = t.q.QueryRow(ctx, query, args...).Scan(&headed)
-	if errors.Is(err, ErrNoRows) {
-		return false, false, nil
-	}
-	if err != nil {
-		return false, false, err
+	n, err := t.q.Exec(ctx, query, args...)
+	if err != nil || n == 0 {
+		return false, err
 	}
 	if f.QuarantineStatus != "" {
 		_, err = t.q.Exec(ctx, `INSERT INTO fact_states (tenant, entity, fact_id, quarantine_status, quarantine_garden, quarantine_reason)
 			VALUES ($1, $2, $3, $4, $5, $6)`,
 			string(f.Tenant), string(f.Entity), string(f.ID), f.QuarantineStatus, f.QuarantineGarden, f.QuarantineReason)
 	}
-	return true, !headed, err
+	return true, err
 }
 
 func otherArgs(f *fact.Fact, nth int) ([]any, error) {
@@ -210,16 +200,26 @@ func (t factTx) Rivals(ctx context.Context, f *fact.Fact) ([]fact.Head, bool, er
 	return heads, disputed, nil
 }
 
+const headInto = `INSERT INTO fact_heads (tenant, entity, relation_hash, scope, garden_id, fact_id, voice_hash, value_hash,
+		confidence, valid_until, hlc, overruled, disputed)`
+
+func headArgs(f *fact.Fact) []any {
+	voice, value := f.Voice(), f.Value.Digest()
+	return keyArgs(f.Key(), string(f.ID), voice[:], value[:], f.EffectiveConfidence(), f.EffectiveValidUntil(), f.HLC)
+}
+
+// PutFirstHead implements [fact.Tx].
+func (t factTx) PutFirstHead(ctx context.Context, f *fact.Fact) (bool, error) {
+	n, err := t.q.Exec(ctx, headInto+` SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, FALSE WHERE NOT EXISTS (SELECT 1`+ofKey+`)`,
+		headArgs(f)...)
+	return n == 1, err
+}
+
 // PutHead implements [fact.Tx].
 func (t factTx) PutHead(ctx context.Context, f *fact.Fact, disputed bool) error {
-	relation, voice, value := fact.RelationDigest(f.Relation), f.Voice(), f.Value.Digest()
-	_, err := t.q.Exec(ctx, `INSERT INTO fact_heads (tenant, entity, relation_hash, scope, garden_id, voice_hash, fact_id, value_hash,
-			confidence, valid_until, hlc, overruled, disputed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, $12)
-		ON CONFLICT (tenant, entity, relation_hash, scope, garden_id, voice_hash) DO UPDATE SET fact_id = $7, value_hash = $8,
-			confidence = $9, valid_until = $10, hlc = $11, overruled = FALSE, disputed = $12`,
-		string(f.Tenant), string(f.Entity), relation[:], f.Scope.String(), f.GardenID, voice[:], string(f.ID), value[:],
-		f.EffectiveConfidence(), f.EffectiveValidUntil(), f.HLC, disputed)
+	_, err := t.q.Exec(ctx, headInto+` VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, $12)
+		ON CONFLICT (tenant, entity, relation_hash, scope, garden_id, voice_hash) DO UPDATE SET fact_id = $6, value_hash = $8,
+			confidence = $9, valid_until = $10, hlc = $11, overruled = FALSE, disputed = $12`, append(headArgs(f), disputed)...)
 	return err
 }
 

@@ -35,6 +35,7 @@ func areas() []area {
 		{"processes", processCases()},
 		{"peers", peerCases()},
 		{"identity", identityCases()},
+		{"facts", factCases()},
 	}
 }
 
