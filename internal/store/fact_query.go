@@ -139,10 +139,16 @@ func (r factReads) Current(ctx context.Context, q fact.Query, now string) ([]fac
 	if !q.IncludeExpired {
 		f.and("(h.valid_until IS NULL OR h.valid_until > ?)", now)
 	}
-	if !q.Cursor.IsZero() {
-		f.and("h.hlc < ?", q.Cursor.At)
+	// An entity has few heads: they are found by it and then sorted. Without this
+	// a planner walks all heads in their order until it has met enough of them.
+	order := "h.hlc"
+	if q.Entity != "" {
+		order = "h.hlc || ''"
 	}
-	f.where.WriteString(" ORDER BY h.hlc DESC LIMIT " + f.arg(q.Limit))
+	if !q.Cursor.IsZero() {
+		f.and(order+" < ?", q.Cursor.At)
+	}
+	f.where.WriteString(" ORDER BY " + order + " DESC LIMIT " + f.arg(q.Limit))
 
 	rows, err := r.q.Query(ctx, f.where.String(), f.args...)
 	if err != nil {
