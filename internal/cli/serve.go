@@ -24,7 +24,7 @@ var version = "devel"
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.serveCommand(), a.bootstrapCommand(), a.keysCommand(), a.tokenCommand(), a.apikeyCommand(), a.peerCommand(), a.auditCommand(), a.dbCommand(),
-		a.doctorCommand(), a.versionCommand(),
+		a.doctorCommand(), a.demoCommand(), a.versionCommand(),
 	}
 }
 
