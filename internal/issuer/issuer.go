@@ -15,13 +15,16 @@ import (
 	"symbolon/token"
 )
 
+// DefaultAllowExpiredWindow is Keystone's allow_expired_window.
+const DefaultAllowExpiredWindow = 48 * time.Hour
+
 // Config is how tokens are issued and validated. The zero Config has Keystone's
-// defaults.
+// defaults but for the window.
 type Config struct {
 	// Expiration is how long a new token lives; zero is an hour.
 	Expiration time.Duration
 	// AllowExpiredWindow is how long after its expiry a token can still be
-	// looked at by those who ask for it; zero is 48 hours.
+	// looked at by those who ask for it; zero is not at all.
 	AllowExpiredWindow time.Duration
 	// NoRescoping refuses to make a token of one that has a scope.
 	NoRescoping bool
@@ -43,9 +46,6 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Expiration == 0 {
 		c.Expiration = time.Hour
-	}
-	if c.AllowExpiredWindow == 0 {
-		c.AllowExpiredWindow = 48 * time.Hour
 	}
 	if c.MaxRedelegation == 0 {
 		c.MaxRedelegation = 3

@@ -277,6 +277,14 @@ func TestTimes(t *testing.T) {
 	})
 }
 
+// Where the window is closed, an expired token is gone for everybody.
+func TestNoWindow(t *testing.T) {
+	f := newFace(t, cloud.Config{Issuer: issuer.Config{AllowExpiredWindow: time.Nanosecond}})
+	_, _, tok := f.member("alice")
+	f.Clock.Advance(time.Hour)
+	f.do("GET", "/v3/auth/tokens?allow_expired=1", nil, as(f.admin()), subject(tok)).want(404)
+}
+
 func TestTimesOnlyTheKeysCanMake(t *testing.T) {
 	f := newFace(t, cloud.Config{})
 	now := f.Clock.Now()

@@ -58,6 +58,7 @@ func (c *Clock) Sleep(_ context.Context, d time.Duration) error {
 
 // Config is how a cloud is set up. The zero Config is a usual one.
 type Config struct {
+	// Issuer's window for expired tokens is Keystone's unless set.
 	Issuer issuer.Config
 	Authn  authn.Config
 	// Keys are the token keys; empty makes one.
@@ -109,6 +110,9 @@ func New(t testing.TB, c Config) *Cloud {
 	}
 	if len(c.Keys) == 0 {
 		c.Keys = []fernet.NumberedKey{{ID: 0, Key: fernet.NewKey()}, {ID: 1, Key: fernet.NewKey()}}
+	}
+	if c.Issuer.AllowExpiredWindow == 0 {
+		c.Issuer.AllowExpiredWindow = issuer.DefaultAllowExpiredWindow
 	}
 	if c.Limits == (keytoken.Limits{}) {
 		c.Limits = keytoken.Limits{Leeway: keytoken.DefaultLeeway}
