@@ -89,22 +89,22 @@ func TestFailedLoginsLookAlike(t *testing.T) {
 		}
 	}
 
-	medians := map[string]time.Duration{}
-	for _, tt := range cases {
-		var ds []time.Duration
-		for range 21 {
+	// The least of many, taken in turns: what else the machine does only adds. The
+	// hash takes nearly all of a login's time, even as cheap as it is here, and one
+	// that skips it takes a fraction.
+	least := map[string]time.Duration{}
+	for range 41 {
+		for _, tt := range cases {
 			start := time.Now()
 			f.login(tt.body)
-			ds = append(ds, time.Since(start))
+			if d := time.Since(start); least[tt.name] == 0 || d < least[tt.name] {
+				least[tt.name] = d
+			}
 		}
-		slices.Sort(ds)
-		medians[tt.name] = ds[len(ds)/2]
 	}
-	// The hash alone takes more than half of the time of a login: one who skips it
-	// is seen, however noisy the machine.
-	for name, d := range medians {
-		if d < medians["wrong password"]/2 {
-			t.Errorf("%s takes %v, a wrong password %v", name, d, medians["wrong password"])
+	for _, tt := range cases {
+		if d, want := least[tt.name], least["wrong password"]; d < want*2/5 || d > want*5/2 {
+			t.Errorf("%s takes %v, a wrong password %v", tt.name, d, want)
 		}
 	}
 }
