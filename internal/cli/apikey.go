@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"symbolon/internal/apikey"
+	"symbolon/internal/errs"
 	"symbolon/internal/id"
 	"symbolon/internal/principal"
 )
@@ -36,7 +37,7 @@ func showKey(k apikey.Key) keyOut {
 func (a *app) apikeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apikey", Short: "Create, list and revoke API keys of the memory face", Args: cobra.NoArgs,
-		Long: "Works on the store, beside a running node or before its first start. Permissions: " + permissionList() + ". None implies another.",
+		Long: "Works on the store, beside a running node or before its first start. Permissions:\n" + permissionList() + ".\nNone implies another.",
 	}
 	cmd.AddCommand(a.apikeyCreate(), a.apikeyList(), a.apikeyRevoke())
 	return cmd
@@ -103,6 +104,9 @@ the key is what the file (or standard input, "-") holds. Only a hash is kept.`,
 			r.ExpiresAt = &expires
 		}
 		k, err := s.Create(ctx, r)
+		if errs.Is(err, errs.Invalid) {
+			return usage{err}
+		}
 		if err != nil {
 			return err
 		}

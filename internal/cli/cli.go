@@ -138,7 +138,12 @@ which keeps its data in ./symbolon-data, listens on 127.0.0.1:8765, prints the
 administrator's password once and shows what to try next.
 
 Every setting is a flag, a SYMBOLON_* variable and a key of the file that --config
-names; a flag wins over a variable, and a variable over the file.`,
+names: --token-expiration 2h is SYMBOLON_TOKEN_EXPIRATION=2h, and in the file
+[token] expiration = "2h". A flag wins over a variable, and a variable over the file.
+Secrets come from files, standard input or the environment, never from arguments.
+
+A command exits with 0, with 1 when something was refused or failed, and with 2 when
+the command line, the settings or what they name cannot be used and nothing was done.`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -147,6 +152,7 @@ names; a flag wins over a variable, and a variable over the file.`,
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (TOML)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "write JSON for programs")
 	root.AddCommand(a.commands()...)
+	root.SetUsageFunc(usageFunc)
 	return root
 }
 
@@ -159,9 +165,9 @@ func (a *app) withSettings(cmd *cobra.Command, keys ...string) func() (*config.L
 		if s.Secret || !wanted(s.Key, keys) {
 			continue
 		}
-		v := &settingValue{text: s.Value(&defaults), sw: s.IsBool()}
+		v := &settingValue{text: s.Value(&defaults), form: s.Form}
 		f := cmd.Flags().VarPF(v, s.Flag(), "", s.Doc)
-		if v.sw {
+		if s.IsBool() {
 			f.NoOptDefVal = "on"
 		}
 		given[s.Flag()] = f
@@ -187,21 +193,13 @@ func wanted(key string, keys []string) bool {
 }
 
 // settingValue holds a flag's text; package config says what it may be.
-type settingValue struct {
-	text string
-	sw   bool
-}
+type settingValue struct{ text, form string }
 
 func (v *settingValue) String() string { return v.text }
 
 func (v *settingValue) Set(s string) error { v.text = s; return nil }
 
-func (v *settingValue) Type() string {
-	if v.sw {
-		return "on|off"
-	}
-	return "value"
-}
+func (v *settingValue) Type() string { return v.form }
 
 // print writes v as indented JSON with --json, and calls text otherwise.
 func (a *app) print(v any, text func(w io.Writer)) error {

@@ -72,12 +72,29 @@ func nodeError(err error) error {
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run a node", Args: cobra.NoArgs,
-		Long: `Runs a node until it is interrupted. The first start makes the data directory, the keys, the
-store and an administrator, prints the password once, and shows what to try next. SIGTERM
-lets requests under way finish.`,
+		Long: `Runs a node until it is interrupted: an OpenStack Identity v3 server and a Stigmem v1 node on
+one address. Without flags it listens on loopback, requires a credential for everything, and
+keeps all that it has in ./symbolon-data: symbolon.db, and keys/ with the token keys
+(keys/fernet, laid out as Keystone does) and the node's own key (keys/node). Keep backups of
+both together.
+
+The first start makes the data directory, the keys, the store and an administrator, prints the
+password once, and shows what to try next. Set OS_BOOTSTRAP_PASSWORD to choose the password.
+What cannot be used, a damaged store, keys of another node, an address in use, is told in one
+line before anything is made or changed; ` + "`symbolon doctor`" + ` says more.
+
+For others to reach it, put a server that ends TLS before it and set --public-url to the
+address that clients use. For several processes on one store, give each the same --database
+and the same --key-repository; a password in the URL is seen by every user of the machine, so
+set SYMBOLON_DATABASE instead, or keep it in ~/.pgpass. To federate, add --federation-enabled,
+and ` + "`symbolon peer add`" + ` on both sides.
+
+Logs go to the error stream, one line an event; GET /healthz, /readyz and /metrics are for
+machines. SIGTERM and SIGINT let requests under way finish, for --drain-timeout at most.`,
 		Example: `  symbolon serve
-  symbolon serve --data /var/lib/symbolon --listen 0.0.0.0:5000 --public-url https://id.example.org
-  OS_BOOTSTRAP_PASSWORD=... symbolon serve --database postgres://symbolon@db/symbolon`,
+  symbolon serve --data /var/lib/symbolon --listen 127.0.0.1:5000 --public-url https://id.example.org
+  symbolon serve --memory=off --key-repository /etc/keystone/fernet-keys
+  OS_BOOTSTRAP_PASSWORD_FILE=/run/secrets/admin symbolon serve --database postgres://symbolon@db/symbolon`,
 	}
 	load := a.withSettings(cmd, "*")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {

@@ -20,8 +20,10 @@ type Setting struct {
 	// Secret settings have no flag and their value is never printed. They can
 	// be read from a file by the variable with _FILE added.
 	Secret bool
-	set    func(c *Config, v string) error
-	get    func(c *Config) string
+	// Form says in a word what a value looks like.
+	Form string
+	set  func(c *Config, v string) error
+	get  func(c *Config) string
 }
 
 // Flag returns the name of the setting's flag, without dashes.
@@ -36,18 +38,20 @@ func (s Setting) Env() string {
 func (s Setting) Value(c *Config) string { return s.get(c) }
 
 // IsBool reports whether the setting is a switch, so that its flag may stand alone.
-func (s Setting) IsBool() bool { v := s.get(&Config{}); return v == "off" }
+func (s Setting) IsBool() bool { return s.Form == switchForm }
+
+const switchForm = "on|off"
 
 // Settings returns the table, in the order of the documentation.
 func Settings() []Setting {
 	return []Setting{
-		text("data", "directory that holds the store and the keys", func(c *Config) *string { return &c.Data }),
-		text("listen", "address to listen on, host:port", func(c *Config) *string { return &c.Listen }),
-		text("public-url", "URL at which clients reach the node, when it is not the listen address", func(c *Config) *string { return &c.PublicURL }),
-		text("database", "postgres:// URL of a PostgreSQL store; empty keeps an embedded store in the data directory",
-			func(c *Config) *string { return &c.Database }, "STIGMEM_PG_DSN", "STIGMEM_DATABASE_URL"),
-		text("key-repository", "directory of the Fernet token keys, laid out as Keystone does; empty is keys/fernet in the data directory",
-			func(c *Config) *string { return &c.KeyRepository }),
+		of("DIR", text("data", "directory that holds the store and the keys", func(c *Config) *string { return &c.Data })),
+		of("HOST:PORT", text("listen", "address to listen on, host:port", func(c *Config) *string { return &c.Listen })),
+		of("URL", text("public-url", "URL at which clients reach the node, when it is not the listen address", func(c *Config) *string { return &c.PublicURL })),
+		of("URL", text("database", "postgres:// URL of a PostgreSQL store; empty keeps an embedded store in the data directory",
+			func(c *Config) *string { return &c.Database }, "STIGMEM_PG_DSN", "STIGMEM_DATABASE_URL")),
+		of("DIR", text("key-repository", "directory of the Fernet token keys, laid out as Keystone does; empty is keys/fernet in the data directory",
+			func(c *Config) *string { return &c.KeyRepository })),
 		onOff("identity", "serve the OpenStack Identity API", func(c *Config) *bool { return &c.Identity }),
 		onOff("memory", "serve the Stigmem API", func(c *Config) *bool { return &c.Memory }),
 		text("log-format", "json, text, or auto: text on a terminal, json elsewhere", func(c *Config) *string { return &c.LogFormat }),
@@ -66,10 +70,10 @@ func Settings() []Setting {
 		text("token.default-domain-id", "id of the default domain; the same on every server that shares keys",
 			func(c *Config) *string { return &c.Token.DefaultDomainID }),
 		text("token.jws-algorithm", "ES256, ES384, ES512 or EdDSA", func(c *Config) *string { return &c.Token.JWSAlgorithm }),
-		text("token.jws-private-keys", "directory of private.pem; empty is keys/jws/private in the data directory",
-			func(c *Config) *string { return &c.Token.JWSPrivateKeys }),
-		text("token.jws-public-keys", "directory of public keys; empty is keys/jws/public in the data directory",
-			func(c *Config) *string { return &c.Token.JWSPublicKeys }),
+		of("DIR", text("token.jws-private-keys", "directory of private.pem; empty is keys/jws/private in the data directory",
+			func(c *Config) *string { return &c.Token.JWSPrivateKeys })),
+		of("DIR", text("token.jws-public-keys", "directory of public keys; empty is keys/jws/public in the data directory",
+			func(c *Config) *string { return &c.Token.JWSPublicKeys })),
 
 		secret(text("bootstrap.password", "password of the first administrator; made up and printed once when empty",
 			func(c *Config) *string { return &c.Bootstrap.Password }, "OS_BOOTSTRAP_PASSWORD")),
@@ -79,12 +83,12 @@ func Settings() []Setting {
 		text("bootstrap.service-name", "name of the identity service in the catalogue",
 			func(c *Config) *string { return &c.Bootstrap.ServiceName }, "OS_BOOTSTRAP_SERVICE_NAME"),
 		text("bootstrap.region-id", "first region", func(c *Config) *string { return &c.Bootstrap.RegionID }, "OS_BOOTSTRAP_REGION_ID"),
-		text("bootstrap.public-url", "public endpoint of the identity service; empty is the node's URL",
-			func(c *Config) *string { return &c.Bootstrap.PublicURL }, "OS_BOOTSTRAP_PUBLIC_URL"),
-		text("bootstrap.internal-url", "internal endpoint of the identity service; empty is the public one",
-			func(c *Config) *string { return &c.Bootstrap.InternalURL }, "OS_BOOTSTRAP_INTERNAL_URL"),
-		text("bootstrap.admin-url", "admin endpoint of the identity service; empty is the public one",
-			func(c *Config) *string { return &c.Bootstrap.AdminURL }, "OS_BOOTSTRAP_ADMIN_URL"),
+		of("URL", text("bootstrap.public-url", "public endpoint of the identity service; empty is the node's URL",
+			func(c *Config) *string { return &c.Bootstrap.PublicURL }, "OS_BOOTSTRAP_PUBLIC_URL")),
+		of("URL", text("bootstrap.internal-url", "internal endpoint of the identity service; empty is the public one",
+			func(c *Config) *string { return &c.Bootstrap.InternalURL }, "OS_BOOTSTRAP_INTERNAL_URL")),
+		of("URL", text("bootstrap.admin-url", "admin endpoint of the identity service; empty is the public one",
+			func(c *Config) *string { return &c.Bootstrap.AdminURL }, "OS_BOOTSTRAP_ADMIN_URL")),
 
 		onOff("auth.required", "require a credential on the memory face; off gives every caller read, write and federate",
 			func(c *Config) *bool { return &c.Auth.Required }, "STIGMEM_AUTH_REQUIRED"),
@@ -102,7 +106,7 @@ func Settings() []Setting {
 		integer("auth.max-redelegation", "longest chain of trusts", func(c *Config) *int { return &c.Auth.MaxRedelegation }),
 
 		text("node-id", "id of this node, used only while none is stored", func(c *Config) *string { return &c.NodeID }, "STIGMEM_NODE_ID"),
-		text("node-url", "URL that the memory face publishes; empty is the node's URL", func(c *Config) *string { return &c.NodeURL }, "STIGMEM_NODE_URL"),
+		of("URL", text("node-url", "URL that the memory face publishes; empty is the node's URL", func(c *Config) *string { return &c.NodeURL }, "STIGMEM_NODE_URL")),
 		onOff("federation.enabled", "advertise federation and pull from peers",
 			func(c *Config) *bool { return &c.Federation.Enabled }, "STIGMEM_FEDERATION_ENABLED"),
 		onOff("federation.push", "accept facts that peers push", func(c *Config) *bool { return &c.Federation.Push }, "STIGMEM_FEDERATION_PUSH_ENABLED"),
@@ -122,23 +126,26 @@ func Settings() []Setting {
 			func(c *Config) *time.Duration { return &c.Federation.MaxFutureSkew }, "STIGMEM_FEDERATION_HLC_MAX_FUTURE_SKEW_S"),
 		duration("federation.max-past-skew", "how far behind the clock a peer's fact may be; 0 sets no bound", time.Second,
 			func(c *Config) *time.Duration { return &c.Federation.MaxPastSkew }, "STIGMEM_FEDERATION_HLC_MAX_PAST_SKEW_S"),
-		text("federation.private-key-file", "file of the node's Ed25519 seed, base64url; empty is keys/node in the data directory",
-			func(c *Config) *string { return &c.Federation.PrivateKeyFile }),
+		of("FILE", text("federation.private-key-file", "file of the node's Ed25519 seed, base64url; empty is keys/node in the data directory",
+			func(c *Config) *string { return &c.Federation.PrivateKeyFile })),
 		secret(text("federation.private-key", "the node's Ed25519 seed, base64url; used only while none is stored",
 			func(c *Config) *string { return &c.Federation.PrivateKey }, "STIGMEM_FEDERATION_PRIVKEY")),
 	}
 }
 
 func text(key, doc string, p func(*Config) *string, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: "text",
 		set: func(c *Config, v string) error { *p(c) = v; return nil },
 		get: func(c *Config) string { return *p(c) }}
 }
 
+// of says more exactly what a text is.
+func of(form string, s Setting) Setting { s.Form = form; return s }
+
 func secret(s Setting) Setting { s.Secret = true; return s }
 
 func list(key, doc string, p func(*Config) *[]string, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: "list",
 		set: func(c *Config, v string) error {
 			var out []string
 			for _, x := range strings.Split(v, ",") {
@@ -153,7 +160,7 @@ func list(key, doc string, p func(*Config) *[]string, also ...string) Setting {
 }
 
 func onOff(key, doc string, p func(*Config) *bool, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: switchForm,
 		set: func(c *Config, v string) error {
 			switch strings.ToLower(v) {
 			case "on", "true", "1", "yes", "t", "y":
@@ -174,7 +181,7 @@ func onOff(key, doc string, p func(*Config) *bool, also ...string) Setting {
 }
 
 func integer(key, doc string, p func(*Config) *int, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: "number",
 		set: func(c *Config, v string) error {
 			n, err := strconv.Atoi(v)
 			if err != nil {
@@ -187,7 +194,7 @@ func integer(key, doc string, p func(*Config) *int, also ...string) Setting {
 }
 
 func number(key, doc string, p func(*Config) *int64) Setting {
-	return Setting{Key: key, Doc: doc,
+	return Setting{Key: key, Doc: doc, Form: "number",
 		set: func(c *Config, v string) error {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
@@ -202,7 +209,7 @@ func number(key, doc string, p func(*Config) *int64) Setting {
 // duration reads "30s"; a number without a unit is refused unless bare says what it
 // counts, as it does where another system's variable sets the same thing.
 func duration(key, doc string, bare time.Duration, p func(*Config) *time.Duration, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: "duration",
 		set: func(c *Config, v string) error {
 			if d, err := time.ParseDuration(v); err == nil {
 				*p(c) = d
@@ -219,7 +226,7 @@ func duration(key, doc string, bare time.Duration, p func(*Config) *time.Duratio
 }
 
 func instant(key, doc string, p func(*Config) *time.Time, also ...string) Setting {
-	return Setting{Key: key, Doc: doc, Also: also,
+	return Setting{Key: key, Doc: doc, Also: also, Form: "time",
 		set: func(c *Config, v string) error {
 			if v == "" {
 				*p(c) = time.Time{}
