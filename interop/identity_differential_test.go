@@ -66,8 +66,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`[0-9a-f]{64}|[0-9a-f]{32}`), "<id>"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z`), "<time>"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "<base>"},
-	{regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`), "<audit>"},
 }
+
+var auditID = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
 
 // shape reduces a body to what two servers must have in common: its keys, its types and
 // its texts, with what is made up at random named, and lists as the set of what they hold.
@@ -92,6 +93,9 @@ func shape(v any) string {
 		slices.Sort(parts)
 		return "[" + strings.Join(slices.Compact(parts), ",") + "]"
 	case string:
+		if auditID.MatchString(v) && strings.ToLower(v) != v {
+			return `"<audit>"`
+		}
 		for _, x := range volatile {
 			v = x.re.ReplaceAllString(v, x.to)
 		}
@@ -117,11 +121,30 @@ func headerSet(s step) string {
 
 // different lists the steps whose answers differ on purpose, and why. Each is also in
 // docs/compatibility.md.
-var different = map[string]string{}
+var different = map[string]string{
+	"02-tokens/validate-garbage":         "every refused token has one message",
+	"03-token-errors/token-garbage":      "every refused token has one message",
+	"22-trusts/trust-token-after-delete": "every refused token has one message",
+	"30-undo/alice-token-after-revoke":   "every refused token has one message; Keystone's shows the token's text",
+	"03-token-errors/method-unknown":     "only the methods that are served are listed",
+	"03-token-errors/system-not-all":     "a system scope must say all: true; Keystone does not look",
+	"10-domains/create-enabled-text":     "a bad body is a 400; Keystone fails with 500",
+	"22-trusts/create":                   "roles_links names the trust's own path; Keystone's leads nowhere",
+	"22-trusts/create-by-role-name":      "roles_links names the trust's own path; Keystone's leads nowhere",
+	"22-trusts/show":                     "roles_links names the trust's own path; Keystone's leads nowhere",
+	"22-trusts/trust-roles":              "links.self is the path that was asked; Keystone's leads nowhere",
+}
 
 // shapeDiffers lists the steps whose status is the same and whose body differs for a
 // reason that no client minds.
-var shapeDiffers = map[string]string{}
+var shapeDiffers = map[string]string{
+	"10-domains/list-limit":   "the first page is the least id, which is random",
+	"11-projects/list-limit":  "the first page is the least id, which is random",
+	"12-users/list-limit":     "the first page is the least id, which is random",
+	"13-roles/list-limit":     "the first page is the least id, which is random",
+	"14-services/list-limit":  "the first page is the least id, which is random",
+	"16-endpoints/list-limit": "the first page is the least id, which is random",
+}
 
 // The walk of the Identity API gives, step by step, the same statuses and bodies from the
 // newest Keystone and from us, but for the differences that are listed.
@@ -133,7 +156,7 @@ func TestIdentityDifferential(t *testing.T) {
 	for _, name := range order {
 		a, b := theirs[name], ours[name]
 		if reason, ok := different[name]; ok {
-			if a.Response.Status == b.Response.Status && shape(a.Response.Body) == shape(b.Response.Body) {
+			if a.Response.Status == b.Response.Status && sameShape(a, b) {
 				t.Errorf("%s: no longer differs, though it is listed: %s", name, reason)
 			}
 			continue
@@ -151,7 +174,7 @@ func TestIdentityDifferential(t *testing.T) {
 		}
 		same++
 	}
-	t.Logf("%d of %d steps are answered alike; %d differ as documented", same, len(order), len(different))
+	t.Logf("%d of %d steps are answered alike; %d differ on purpose", same, len(order), len(different))
 }
 
 // sameShape compares bodies. The message of a 400 is prose that changes between
