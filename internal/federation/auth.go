@@ -165,7 +165,7 @@ func (n nonces) Consume(ctx context.Context, node, nonce string, until epoch.Mil
 	return n.s.store.ConsumePeerNonce(ctx, node, nonce, epoch.MillisOf(now), until)
 }
 
-// The entries of refused tokens that are written at once, and per second over
+// The entries of refused requests that are written at once, and per second over
 // time, for all strangers together and for each peer: whoever can reach a node can
 // make it refuse, and the log only grows. What is not written is counted in the
 // next entry that is.
@@ -185,16 +185,9 @@ func (s *Service) auditRejection(ctx context.Context, r *token.Rejection) error 
 	if !r.IssuedAt.IsZero() {
 		who = r.KeyID
 	}
-	if _, ok := s.noise.take(who, s.now()); !ok {
-		s.unwritten.Add(1)
-		return nil
-	}
 	d := detail{"reason": why, "rejection": string(r.Reason)}
 	if r.Reason == token.UnitMismatch {
 		d["claim"], d["looks_like"] = r.Claim, r.LooksLike.String()
-	}
-	if n := s.unwritten.Swap(0); n > 0 {
-		d["unwritten"] = n
 	}
 	peer := cut(r.Peer)
 	if r.Reason == token.UnknownKey || r.Reason == token.IssuerNotApproved {
@@ -211,11 +204,19 @@ func (s *Service) auditRejection(ctx context.Context, r *token.Rejection) error 
 			return err
 		}
 	}
-	return s.audit(ctx, kind, peer, d)
+	return s.auditBounded(ctx, kind, peer, who, d)
 }
 
-// audit writes one entry of the federation log on its own.
-func (s *Service) audit(ctx context.Context, kind, peer string, d detail) error {
+// auditBounded writes one entry of the federation log on its own, unless who has
+// filled its share.
+func (s *Service) auditBounded(ctx context.Context, kind, peer, who string, d detail) error {
+	if _, ok := s.noise.take(who, s.now()); !ok {
+		s.unwritten.Add(1)
+		return nil
+	}
+	if n := s.unwritten.Swap(0); n > 0 {
+		d["unwritten"] = n
+	}
 	return s.store.UpdatePeers(ctx, func(tx Tx) error {
 		tx.Audit(s.event(kind, system, peer, d))
 		return nil

@@ -1,9 +1,13 @@
 package federation_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -284,4 +288,63 @@ func TestNodesOnPostgreSQL(t *testing.T) {
 	p.Offer(bad, good)
 	mustPull(t, a, p)
 	taken(t, a, true, good)
+}
+
+// A log is written to by several goroutines and read by the test.
+type log struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// A peer that repeats our token to us does not get it into our log.
+func TestTokensStayOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	var out log
+	n := fedtest.Start(t, fedtest.Options{Log: &out})
+	echo, honest := fedtest.Join(t, n, id.Public), fedtest.Join(t, n, id.Public)
+	echo.Answer(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_ = json.NewEncoder(w).Encode(map[string]string{"detail": r.Header.Get("Authorization")})
+	})
+	honest.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"detail":"iat_in_future"}`)
+	})
+	run(t, n)
+	eventually(t, "both refusals are logged", func() bool { return strings.Count(out.String(), "federation.pull_failed") == 2 })
+	if got := out.String(); strings.Contains(got, "eyJ") || !strings.Contains(got, "iat_in_future") {
+		t.Errorf("the log is %s", got)
+	}
+}
+
+func TestAPIKeysStayOutOfErrors(t *testing.T) {
+	t.Parallel()
+	n := fedtest.Start(t, fedtest.Options{})
+	const key = "a-key-of-their-node-that-is-secret"
+	there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(map[string]string{"detail": "no such key: " + r.Header.Get("Authorization") + "\x1b[2J"})
+	}))
+	t.Cleanup(there.Close)
+	_, err := n.Federation.Declare(t.Context(), federation.Operator(), there.URL, key, 0)
+	if err == nil || strings.Contains(err.Error(), key) || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), "no such key") {
+		t.Errorf("Declare: %v", err)
+	}
+	for _, text := range []string{fmt.Sprint(federation.APIKey(key)), fmt.Sprintf("%#v %q %x", federation.APIKey(key), federation.APIKey(key), federation.APIKey(key))} {
+		if strings.Contains(text, key) || strings.Contains(text, fmt.Sprintf("%x", key)) {
+			t.Errorf("an API key prints as %s", text)
+		}
+	}
 }

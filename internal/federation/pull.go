@@ -2,7 +2,9 @@ package federation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -130,7 +132,7 @@ func (p *pacing) next(err error, interval time.Duration, jitter func() float64) 
 	}
 	backoff = time.Duration(float64(backoff) * (1 + jitterShare*(2*jitter()-1)))
 	var pe *pullError
-	if errors.As(err, &pe) && pe.status == http429 {
+	if errors.As(err, &pe) && (pe.status == http429 || pe.retryAfter > 0) {
 		return max(backoff, min(pe.retryAfter, maxRetryAfter))
 	}
 	// A peer that is down is tried no less often than one that is up.
@@ -289,15 +291,30 @@ func (p *pacing) unreached(err error, limit int) error {
 }
 
 func replyError(r Reply) error {
+	e := &pullError{reason: pullStatus, status: r.Status, retryAfter: r.RetryAfter}
 	switch r.Status {
 	case http200:
 		return nil
 	case http429:
-		return &pullError{reason: pullBusy, status: r.Status, retryAfter: r.RetryAfter}
+		e.reason = pullBusy
 	case http401:
-		return &pullError{reason: pullRefused, status: r.Status, err: errors.New(printable(r.Body))}
+		e.reason = pullRefused
 	}
-	return &pullError{reason: pullStatus, status: r.Status, err: errors.New(printable(r.Body))}
+	e.err = fmt.Errorf("the node answered %d %s", r.Status, words(r.Body))
+	return e
+}
+
+// words returns the detail of another node's error when it is one of the wire's
+// words. Anything else it says is not repeated: it was given a token of ours and
+// could say that.
+func words(body []byte) string {
+	var e struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(body, &e) != nil || len(e.Detail) > 64 || strings.Trim(e.Detail, "abcdefghijklmnopqrstuvwxyz_ ") != "" {
+		return ""
+	}
+	return e.Detail
 }
 
 // measure notes how far the peer's clock is from ours, and after a refused token

@@ -434,16 +434,40 @@ func ingestCases(t *testing.T) {
 	t.Run("D4_an id that is taken does not change its fact", func(t *testing.T) {
 		t.Parallel()
 		n, p := joined(t, fedtest.Options{})
-		mine := n.Assert(t, "user:x", "mine", id.Public)
-		steal := p.Fact(n, "user:x", "stolen", id.Public)
-		steal["id"] = string(mine.ID)
-		p.Offer(steal)
+		first := p.Fact(n, "user:x", "first", id.Public)
+		p.Offer(first)
 		mustPull(t, n, p)
-		if got, _ := n.Get(t, string(mine.ID)); got.Value.V != "mine" {
-			t.Errorf("the fact now says %q", got.Value.V)
+		edits := map[string]func(f map[string]any){
+			"entity":     func(f map[string]any) { f["entity"] = "user:y" },
+			"relation":   func(f map[string]any) { f["relation"] = "memory:other" },
+			"value":      func(f map[string]any) { f["value"] = map[string]any{"type": "string", "v": "second"} },
+			"type":       func(f map[string]any) { f["value"] = map[string]any{"type": "text", "v": "first"} },
+			"source":     func(f map[string]any) { f["source"] = "agent:other" },
+			"scope":      func(f map[string]any) { f["scope"] = "company" },
+			"confidence": func(f map[string]any) { f["confidence"] = 0.5 },
 		}
-		if d := n.AuditDetails(t, p.RowID, "rejected_fact"); len(d) != 1 || d[0]["reason"] != "id_taken" {
-			t.Errorf("entries %v", d)
+		for _, edit := range edits {
+			f := p.Fact(n, "user:x", "first", id.Public)
+			f["id"] = first["id"]
+			edit(f)
+			p.Offer(fedtest.Recompute(f))
+		}
+		again := p.Fact(n, "user:x", "first", id.Public)
+		again["id"] = first["id"] // with a later clock and timestamp: the same fact
+		p.Offer(again)
+		mustPull(t, n, p)
+		got, ok := n.Get(t, factID(first))
+		if !ok || string(got.CID) != first["cid"] || got.Timestamp != first["timestamp"] {
+			t.Errorf("the fact is now %+v", got)
+		}
+		d := n.AuditDetails(t, p.RowID, "rejected_fact")
+		for _, x := range d {
+			if x["reason"] != "id_taken" || x["fact_id"] != first["id"] {
+				t.Errorf("audited %v", x)
+			}
+		}
+		if len(d) != len(edits) {
+			t.Errorf("%d refusals, want %d", len(d), len(edits))
 		}
 	})
 

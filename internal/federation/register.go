@@ -263,7 +263,7 @@ func (s *Service) Declare(ctx context.Context, by principal.Principal, nodeURL s
 	}
 	err = json.Unmarshal(r.Body, &out)
 	if r.Status != http201 {
-		return Declared{}, errs.E(errs.Unavailable, "the node answered %d: %s", r.Status, printable(out.Detail))
+		return Declared{}, errs.E(errs.Unavailable, "the node answered %d: %s", r.Status, printable(bytes.ReplaceAll(out.Detail, []byte(key), []byte(key.String()))))
 	}
 	if err != nil {
 		return Declared{}, errs.With(errs.Unavailable, err, "the node's answer is not readable")

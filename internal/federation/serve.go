@@ -48,10 +48,8 @@ func (s *Service) Serve(ctx context.Context, c Caller, q ServeQuery) (ServedPage
 	if q.Scope != "" {
 		scope, err := id.ParseScope(q.Scope)
 		if err != nil || !permitted.Has(scope) {
-			err := s.audit(ctx, "scope_violation", c.Peer.ID.String(), detail{
-				"requested_scope": cut(q.Scope), "permitted": permitted.Names(),
-			})
-			if err != nil {
+			d := detail{"requested_scope": cut(q.Scope), "permitted": permitted.Names()}
+			if err := s.auditBounded(ctx, "scope_violation", c.Peer.ID.String(), c.Peer.NodeID, d); err != nil {
 				return ServedPage{}, err
 			}
 			return ServedPage{}, errs.E(errs.Forbidden, "scope not permitted for this peer")

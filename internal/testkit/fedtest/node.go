@@ -53,6 +53,8 @@ type Options struct {
 	Jitter func() float64
 	// OnRefusedFact is told of facts that the node refused.
 	OnRefusedFact func(node, reason string, facts int)
+	// Log replaces the test's own output.
+	Log io.Writer
 	// Postgres has the node keep its store there.
 	Postgres bool
 }
@@ -99,10 +101,14 @@ func Start(t testing.TB, o Options) *Node {
 	if o.Config != nil {
 		o.Config(&n.Config)
 	}
+	log := io.Writer(t.Output())
+	if o.Log != nil {
+		log = o.Log
+	}
 	remote := peerhttp.New(peerhttp.Config{AllowLoopback: true})
 	n.parts = federation.Parts{
 		Remote: remote, Key: n.Key, Now: n.Clock.Now, OnReject: n.observe, Jitter: o.Jitter, OnRefusedFact: o.OnRefusedFact,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 	n.open(t)
 	srv.Start()
