@@ -3,6 +3,7 @@ package authn
 import (
 	"encoding/base64"
 
+	//lint:ignore SA1019 bcrypt is made of Blowfish
 	"golang.org/x/crypto/blowfish"
 )
 

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"symbolon/internal/api/httpx"
 	"symbolon/internal/api/keystone"
@@ -241,7 +240,6 @@ func (f *face) member(name string) (user identity.User, project identity.Project
 	return user, project, f.tokenOf(user.ID, name+" password", onProject(project.ID))
 }
 
-func second(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
 // kindOf names the kind of an error.
 func kindOf(err error) string { return errs.KindOf(err).String() }
