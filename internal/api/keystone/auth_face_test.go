@@ -240,7 +240,6 @@ func (f *face) member(name string) (user identity.User, project identity.Project
 	return user, project, f.tokenOf(user.ID, name+" password", onProject(project.ID))
 }
 
-
 // kindOf names the kind of an error.
 func kindOf(err error) string { return errs.KindOf(err).String() }
 
