@@ -249,10 +249,13 @@ func (n *Node) Do(t testing.TB, method, path, authorization string, body any) Re
 	return n.Send(t, req)
 }
 
+// client is what tests ask nodes with.
+var client = &http.Client{Timeout: time.Minute}
+
 // Send sends a request of the test's own making.
 func (n *Node) Send(t testing.TB, req *http.Request) Response {
 	t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
