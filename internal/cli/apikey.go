@@ -80,7 +80,7 @@ the key is what the file (or standard input, "-") holds. Only a hash is kept.`,
 	cmd.Flags().StringVar(&permissions, "permissions", "read,write", "permissions, with commas")
 	cmd.Flags().StringVar(&keyFile, "key-file", "", `file that holds the key, or "-" for standard input`)
 	cmd.Flags().StringVar(&description, "description", "", "what the key is for")
-	cmd.Flags().StringVar(&expires, "expires", "", "instant at which it ends (RFC 3339); the default is the longest life allowed")
+	cmd.Flags().StringVar(&expires, "expires", "", "instant at which it ends (RFC 3339); without it the key has no end")
 	cmd.Flags().StringVar(&tenant, "tenant", id.DefaultTenant.String(), "tenant that it acts in")
 	_ = cmd.MarkFlagRequired("entity") // fails only for a flag that does not exist
 	return a.onKeys(cmd, func(ctx context.Context, s *apikey.Service, _ []string) error {
