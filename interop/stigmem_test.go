@@ -22,6 +22,7 @@ type stigmem struct {
 	key               string // with every permission
 	proc              *process
 	owner             *testing.T // whose end is the node's end
+	settings          []string   // more variables
 }
 
 func (s *stigmem) bin(name string) string {
@@ -31,15 +32,15 @@ func (s *stigmem) bin(name string) string {
 func (s *stigmem) db() string { return filepath.Join(s.dir, "stigmem.db") }
 
 func (s *stigmem) environ() []string {
-	return cleanEnv(s.dir, "STIGMEM_DB_PATH="+s.db(), "STIGMEM_HOST=127.0.0.1", "STIGMEM_PORT="+s.url[strings.LastIndex(s.url, ":")+1:],
-		"STIGMEM_NODE_URL="+s.url, "STIGMEM_FEDERATION_ENABLED=true", "STIGMEM_FEDERATION_INSECURE=true", "STIGMEM_FEDERATION_PULL_INTERVAL_S=1",
-		"STIGMEM_PLUGIN_AUTO_DISCOVERY_ENABLED=false", "STIGMEM_TL_LOCAL_PATH="+filepath.Join(s.dir, "tl.jsonl"))
+	return cleanEnv(s.dir, append([]string{"STIGMEM_DB_PATH=" + s.db(), "STIGMEM_HOST=127.0.0.1", "STIGMEM_PORT=" + s.url[strings.LastIndex(s.url, ":")+1:],
+		"STIGMEM_NODE_URL=" + s.url, "STIGMEM_FEDERATION_ENABLED=true", "STIGMEM_FEDERATION_INSECURE=true", "STIGMEM_FEDERATION_PULL_INTERVAL_S=1",
+		"STIGMEM_PLUGIN_AUTO_DISCOVERY_ENABLED=false", "STIGMEM_TL_LOCAL_PATH=" + filepath.Join(s.dir, "tl.jsonl")}, s.settings...)...)
 }
 
 // startStigmem serves a node with an empty store, and gives it a first key.
-func startStigmem(t *testing.T, release string) *stigmem {
+func startStigmem(t *testing.T, release string, settings ...string) *stigmem {
 	t.Helper()
-	s := &stigmem{release: release, dir: workDir(t), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), key: "interop-bootstrap-key-0123456789abcdef", owner: t}
+	s := &stigmem{release: release, dir: workDir(t), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), key: "interop-bootstrap-key-0123456789abcdef", owner: t, settings: settings}
 	needs(t, s.bin("stigmem-node"))
 	s.serve(t)
 	mustRun(t, append(s.environ(), "STIGMEM_BOOTSTRAP_KEY="+s.key), "", s.bin("stigmem"), "auth", "bootstrap-key",
