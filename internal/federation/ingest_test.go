@@ -186,4 +186,3 @@ func ingestCases(t *testing.T) {
 		})
 	}
 }
-
