@@ -39,7 +39,7 @@ type Config struct {
 	// Empty is none.
 	DefaultProjectID string
 	// CacheSize bounds how many users in a scope, and how many projects, are
-	// kept resolved; zero is 65536. One takes about a kilobyte.
+	// kept resolved; zero is 32768. One takes about two kilobytes.
 	CacheSize int
 }
 
@@ -54,7 +54,7 @@ func (c Config) withDefaults() Config {
 		c.Authority = "localhost"
 	}
 	if c.CacheSize == 0 {
-		c.CacheSize = 1 << 16
+		c.CacheSize = 1 << 15
 	}
 	return c
 }
