@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -157,6 +158,18 @@ func TestJWSEnvelopeAttacks(t *testing.T) {
 			}
 			isRefused(t, ts, head+".", token.NotCanonical)
 		}
+		// A key is for the algorithm of its curve alone: a signature over
+		// P-256 that says it is ES384 is none, though its arithmetic is right.
+		_, v3 := pair(t, ES384, "p384.pem")
+		confused := jwsOf(t, s, []Algorithm{ES256, ES384}, v, v3)
+		head := text(`{"alg":"ES384","typ":"JWT"}`) + "." + parts[1]
+		sum := sha512.Sum384([]byte(head))
+		r1, s1, err := ecdsa.Sign(rand.Reader, s.signer().(*ecdsa.PrivateKey), sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig := append(r1.FillBytes(make([]byte, 48)), s1.FillBytes(make([]byte, 48))...)
+		isRefused(t, confused, head+"."+base64.RawURLEncoding.EncodeToString(sig), token.BadSignature)
 		// One that is accepted, though not this key's.
 		s5, v5 := pair(t, ES512, "other.pem")
 		both := jwsOf(t, s5, []Algorithm{ES512, ES256}, v, v5)
@@ -425,8 +438,10 @@ func TestSigningKeyIsNeverShown(t *testing.T) {
 			t.Error("the key is seen")
 		}
 	}
-	if !strings.Contains(out.String(), signingKeyText) {
-		t.Error("a signing key does not say that it is one")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
+		if got := fmt.Sprintf(verb, s); got != signingKeyText {
+			t.Errorf("%s prints %q, want %q", verb, got, signingKeyText)
+		}
 	}
 }
 

@@ -83,6 +83,8 @@ func TestReceiptPayloads(t *testing.T) {
 		"a map":                  {"83" + pUser + "02" + exp, token.BadLayout},
 		"two elements":           {"92" + pUser + "02", token.BadLayout},
 		"four elements":          {"94" + pUser + "02" + exp + "c0", token.BadLayout},
+		"a count short by one":   {"92" + pUser + "02" + exp, token.BadLayout},
+		"a count long by one":    {"94" + pUser + "02" + exp, token.BadLayout},
 		"trailing bytes":         {"93" + pUser + "02" + exp + "00", token.BadLayout},
 		"a version":              {"9300" + pUser + "02", token.WrongKind},
 		"an empty user":          {"93" + "92c2a0" + "02" + exp, token.BadLayout},
