@@ -30,6 +30,9 @@ func (r *request) versionDoc(d *doc) {
 }
 
 func (r *request) versions() (response, error) {
+	if wantsHome(r.Request) {
+		return r.home("/v3")
+	}
 	var d doc
 	d.open()
 	d.object("versions", func() {
@@ -44,5 +47,8 @@ func (r *request) versions() (response, error) {
 }
 
 func (r *request) version() (response, error) {
+	if wantsHome(r.Request) {
+		return r.home("")
+	}
 	return r.member(http.StatusOK, "version", r.versionDoc)
 }

@@ -1,8 +1,12 @@
 package keystone
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +160,57 @@ func TestDiscovery(t *testing.T) {
 	head := f.want(200, "", "HEAD", "/v3", "")
 	if head.Header.Get("Content-Length") != f.do("", "GET", "/v3", "").Header.Get("Content-Length") {
 		t.Errorf("HEAD: %v", head.Header)
+	}
+}
+
+// What the home document says of a relation is what a real Keystone 29 says of it,
+// and every path that is served has its relation, but for some that the protocol
+// names none for.
+func TestHomeDocument(t *testing.T) {
+	f := newFace(t)
+	raw, err := os.ReadFile("testdata/json-home.json")
+	f.must(err)
+	var theirs, ours struct{ Resources map[string]any }
+	f.must(json.Unmarshal(raw, &theirs))
+	ask := func(path, accept string) answer {
+		r := httptest.NewRequest("GET", "http://keystone.test"+path, nil)
+		r.Header.Set("Accept", accept)
+		return f.send(r)
+	}
+	a := ask("/v3", "application/json-home")
+	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/json-home" {
+		t.Fatalf("%d %q", a.StatusCode, a.Header.Get("Content-Type"))
+	}
+	f.must(json.Unmarshal([]byte(a.text), &ours))
+	if len(ours.Resources) < 50 {
+		t.Errorf("%d relations", len(ours.Resources))
+	}
+	for rel, got := range ours.Resources {
+		if !reflect.DeepEqual(got, theirs.Resources[rel]) {
+			t.Errorf("%s: %v, want %v", rel, got, theirs.Resources[rel])
+		}
+	}
+	for _, rel := range relations {
+		if theirs.Resources[rel.url()] == nil {
+			t.Errorf("%s is no relation of the protocol", rel.url())
+		}
+	}
+	unnamed := []string{"/", "/v3", "/v3/projects/{project_id}/tags", "/v3/OS-FEDERATION/projects", "/v3/OS-FEDERATION/domains"}
+	for _, p := range f.api.Patterns() {
+		if !slices.Contains(unnamed, p) && !slices.ContainsFunc(relations, func(r relation) bool { return "/v3"+r.path == p }) {
+			t.Errorf("%s has no relation", p)
+		}
+	}
+	if a := ask("/", "application/json-home"); a.StatusCode != 200 || !strings.Contains(a.text, `"href":"/v3/users"`) {
+		t.Errorf("GET /: %d %.100s", a.StatusCode, a.text)
+	}
+	for _, accept := range []string{"", "*/*", "application/json", "text/html", "application/json-home;q=0.5, application/json", "application/json-home;q=x", ";;;"} {
+		if a := ask("/v3", accept); a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("Accept %q: %q", accept, a.Header.Get("Content-Type"))
+		}
+	}
+	if a := ask("/v3", "application/json;q=0.2, application/json-home"); a.Header.Get("Content-Type") != "application/json-home" {
+		t.Errorf("preferred: %q", a.Header.Get("Content-Type"))
 	}
 }
 
