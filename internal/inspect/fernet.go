@@ -88,8 +88,7 @@ func fernetReport(text string, at time.Time, k Keys) Report {
 
 func identityReport(r *Report, d *keytoken.Decoded, at time.Time) {
 	c := d.Claims()
-	v := int(d.Version())
-	r.Kind, r.Verified, r.Version = token.Identity, true, &v
+	r.Kind, r.Verified = token.Identity, true
 	claims := identityClaims{
 		UserID: c.UserID, Methods: c.Methods, AuditIDs: c.AuditIDs, System: orNull(c.System), DomainID: orNull(c.DomainID), ProjectID: orNull(c.ProjectID),
 		TrustID: orNull(c.TrustID), IdentityProviderID: orNull(c.IdentityProviderID), ProtocolID: orNull(c.ProtocolID),
@@ -104,7 +103,12 @@ func identityReport(r *Report, d *keytoken.Decoded, at time.Time) {
 	}
 	r.Claims = claims
 
-	r.line("what", "an identity token, layout %d (%s), made with key %s", v, layoutNames[v], d.KeyID())
+	if v := int(d.Version()); v < len(layoutNames) {
+		r.Version = &v
+		r.line("what", "an identity token, layout %d (%s), made with key %s", v, layoutNames[v], d.KeyID())
+	} else { // a JWS, whose claims have names
+		r.line("what", "an identity token as a JSON web token, made with key %s", d.KeyID())
+	}
 	for _, f := range []struct{ name, value string }{
 		{"user_id", c.UserID}, {"methods", strings.Join(c.Methods, ", ")}, {"system", c.System}, {"domain_id", c.DomainID}, {"project_id", c.ProjectID},
 		{"trust_id", c.TrustID}, {"federated_group_ids", strings.Join(c.FederatedGroupIDs, ", ")}, {"identity_provider_id", c.IdentityProviderID},
