@@ -113,11 +113,9 @@ func (d *Directory) Imply(ctx context.Context, i Implication) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case slices.Contains(w.cfg.ProhibitedImplied, implied.Name):
+		// A global role would bring a domain's own role into every domain.
+		if slices.Contains(w.cfg.ProhibitedImplied, implied.Name) || prior.DomainID == "" && implied.DomainID != "" {
 			return errs.E(errs.Forbidden, "%s cannot be an implied roles.", i.ImpliedID)
-		case prior.DomainID == "" && implied.DomainID != "":
-			return errs.E(errs.Forbidden, "Global role cannot imply a domain-specific role")
 		}
 		if err := w.CreateImplication(ctx, i); err != nil {
 			return err
