@@ -286,6 +286,10 @@ func tokenCases(t *testing.T) {
 		// Faults of the query come after those of the token.
 		n.Do(t, "GET", pullPath+"?limit=0", "Bearer x", nil).Want(t, 401, "malformed token")
 		n.Do(t, "GET", pullPath+"?limit=501", "Bearer "+p.Token(n), nil).Want(t, 422, "")
+		n.Do(t, "POST", pullPath, "", nil).Want(t, 401, "peer token required")
+		if res := n.Do(t, "POST", pullPath, "Bearer "+p.Token(n), nil); res.Status != 405 || res.Header.Get("Allow") != "GET" {
+			t.Errorf("a peer posts where it pulls: %d, Allow %q", res.Status, res.Header.Get("Allow"))
+		}
 	})
 
 	t.Run("D2_scopes of the token and of the agreement", func(t *testing.T) {

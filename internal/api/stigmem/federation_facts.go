@@ -57,6 +57,16 @@ func (f federationFace) pull(c *Call) (Reply, error) {
 	return Reply{Body: body}, sealErr
 }
 
+// noPost answers POST /v1/federation/facts. Facts are pushed elsewhere; but who calls
+// here without a peer's token is refused for that, as the protocol's conformance
+// vectors want it.
+func (f federationFace) noPost(c *Call) (Reply, error) {
+	if _, err := f.fed.Authenticate(c.Context(), c.Header.Get("Authorization")); err != nil {
+		return refusedPeer(err)
+	}
+	return asPeers(&errs.Error{Kind: errs.MethodNotAllowed, Msg: "Method Not Allowed", Err: allow{http.MethodGet}}), nil
+}
+
 // markContradicted marks facts of one key that are on the page together, as the
 // reference does.
 func markContradicted(facts []fact.Fact) {

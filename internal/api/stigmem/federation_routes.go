@@ -24,6 +24,7 @@ func FederationRoutes(fed *federation.Service) []Route {
 
 		// Peers prove themselves with a token of their own.
 		{Pattern: "GET /v1/federation/facts", Open: true, Handle: f.pull},
+		{Pattern: "POST /v1/federation/facts", Open: true, Handle: f.noPost},
 		{Pattern: "POST /v1/federation/facts/push", Open: true, Handle: f.push},
 
 		{Pattern: "GET /v1/federation/audit", Handle: f.audit},

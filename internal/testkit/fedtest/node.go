@@ -134,12 +134,13 @@ func (n *Node) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	n.Facts = fact.New(n.Store, n.Clock.Now)
+	said := stigmem.Node{ID: n.ID, URL: n.URL}
+	if n.Config.Enabled {
+		said.Federation = &stigmem.FederationInfo{PubKey: n.Key.Public().String(), Version: "0.5", Push: n.Config.PushEnabled}
+	}
 	h := http.Handler(stigmem.New(stigmem.Deps{
 		Facts: n.Facts, Keys: apikey.New(n.Store, n.Clock.Now, apikey.Options{}), Audit: n.Store, Authenticate: authenticate,
-		Node: stigmem.Node{ID: n.ID, URL: n.URL, Federation: &stigmem.FederationInfo{
-			PubKey: n.Key.Public().String(), Version: "0.5", Push: n.Config.PushEnabled,
-		}},
-		Now: n.Clock.Now, Log: n.parts.Log, More: stigmem.FederationRoutes(n.Federation),
+		Node: said, Now: n.Clock.Now, Log: n.parts.Log, More: stigmem.FederationRoutes(n.Federation),
 	}))
 	n.face.Store(&h)
 }
