@@ -121,8 +121,15 @@ func (l *logFile) String() string {
 // the test fails.
 func start(t *testing.T, name, dir string, environ []string, argv ...string) *process {
 	t.Helper()
+	return startWithInput(t, name, dir, environ, "", argv...)
+}
+
+// startWithInput is start for a server that reads something first.
+func startWithInput(t *testing.T, name, dir string, environ []string, input string, argv ...string) *process {
+	t.Helper()
 	p := &process{name: name, cmd: exec.Command(argv[0], argv[1:]...), log: &logFile{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = dir, environ, p.log, p.log
+	p.cmd.Stdin = strings.NewReader(input)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

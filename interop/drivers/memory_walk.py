@@ -149,9 +149,6 @@ def main():
     w.call("bad-json-anonymous", "POST", "/v1/facts", raw="{")
     w.call("bad-empty", "POST", "/v1/facts", admin, raw="")
     w.call("bad-type", "POST", "/v1/facts", admin, raw="{}", Content_Type="text/plain")
-    w.call("session-read", "GET", "/v1/facts?entity=user:alice", admin, Stigmem_Session="s1")
-    w.call("session-loop", "POST", "/v1/facts", admin, body=fact(entity="user:loop"), Stigmem_Session="s1")
-    w.call("session-long", "POST", "/v1/facts", admin, body=fact(entity="user:loop"), Stigmem_Session="s" * 129)
 
     w.begin("04-query")
     f = first.get("body") or {}
@@ -224,6 +221,11 @@ def main():
     w.call("audit", "GET", "/v1/federation/audit", admin)
     w.call("audit-reader", "GET", "/v1/federation/audit", reader)
     w.call("tombstones", "GET", "/v1/federation/tombstones")
+
+    w.begin("07-sessions")
+    w.call("session-read", "GET", "/v1/facts?entity=user:bare", admin, Stigmem_Session="s1")
+    w.call("session-loop", "POST", "/v1/facts", admin, body=fact(entity="user:loop"), Stigmem_Session="s1")
+    w.call("session-long", "POST", "/v1/facts", admin, body=fact(entity="user:loop"), Stigmem_Session="s" * 129)
     w.flush()
     print("memory walk: done")
 
