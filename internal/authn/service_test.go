@@ -129,6 +129,25 @@ func TestALoginDoesNotOutliveItsPassword(t *testing.T) {
 	}
 }
 
+// The same when the password is changed by another process, of which this one has
+// not heard yet.
+func TestALoginDoesNotOutliveItsPasswordElsewhere(t *testing.T) {
+	a := cloud.New(t, cloud.Config{})
+	u := a.User(t, "alice", "old")
+	b := a.Peer(t)
+	h := hold(t, b, func() error {
+		_, _, err := b.Logins.Login(t.Context(), request(t, b, u.ID, "old"))
+		return err
+	})
+	setPassword(t, a, u.ID, "new")
+	if err := h.goOn(); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("the old password: %v", err)
+	}
+	if _, _, err := b.Logins.Login(t.Context(), request(t, b, u.ID, "new")); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+}
+
 // What somebody else's event revokes does not fail a login, and what revokes the
 // user for another reason only makes it prove itself once more.
 func TestALoginIsProvedAgainAfterAnEvent(t *testing.T) {
