@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,7 @@ func showKey(k apikey.Key) keyOut {
 
 func (a *app) apikeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "apikey", Short: "Create, list and revoke API keys of the memory face", Args: cobra.NoArgs,
+		Use: "apikey", Short: "Create, list and revoke API keys of the memory face", Args: noArgs,
 		Long: "Works on the store, beside a running node or before its first start. Permissions:\n" + permissionList() + ".\nNone implies another.",
 	}
 	cmd.AddCommand(a.apikeyCreate(), a.apikeyList(), a.apikeyRevoke())
@@ -52,7 +53,7 @@ func permissionList() string {
 }
 
 func (a *app) onKeys(cmd *cobra.Command, run func(ctx context.Context, s *apikey.Service, args []string) error) *cobra.Command {
-	load := a.withSettings(cmd, append([]string{"key-repository", "auth.api-key-max-age-days"}, storage...)...)
+	load := a.withSettings(cmd, append([]string{"key-repository"}, storage...)...)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		l, err := load()
 		if err != nil {
@@ -71,7 +72,7 @@ func (a *app) onKeys(cmd *cobra.Command, run func(ctx context.Context, s *apikey
 func (a *app) apikeyCreate() *cobra.Command {
 	var entity, permissions, keyFile, description, expires, tenant string
 	cmd := &cobra.Command{
-		Use: "create --entity URI --permissions LIST", Short: "Create an API key", Args: cobra.NoArgs,
+		Use: "create --entity URI --permissions LIST", Short: "Create an API key", Args: noArgs,
 		Long: `Creates a key. Without --key-file a key is made up and written to standard output, once; with it,
 the key is what the file (or standard input, "-") holds. Only a hash is kept.`,
 		Example: "  symbolon apikey create --entity agent:planner --permissions read,write > planner.key",
@@ -102,6 +103,9 @@ the key is what the file (or standard input, "-") holds. Only a hash is kept.`,
 		}
 		if expires != "" {
 			r.ExpiresAt = &expires
+			if end, err := time.Parse(time.RFC3339, expires); err == nil && !end.After(a.Now()) {
+				return usagef("--expires is %s, which is over", expires)
+			}
 		}
 		k, err := s.Create(ctx, r)
 		if errs.Is(err, errs.Invalid) {
@@ -130,7 +134,7 @@ the key is what the file (or standard input, "-") holds. Only a hash is kept.`,
 }
 
 func (a *app) apikeyList() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List API keys", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: "List API keys", Args: noArgs}
 	return a.onKeys(cmd, func(ctx context.Context, s *apikey.Service, _ []string) error {
 		keys, err := s.All(ctx)
 		if err != nil {

@@ -112,6 +112,17 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
+// noArgs refuses arguments, and says how a switch is given a value.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "on", "off", "true", "false":
+			return usagef("%q stands alone: a switch has its value after an equals sign, as in --identity=off", args[0])
+		}
+	}
+	return cobra.NoArgs(cmd, args)
+}
+
 // isCobraUsage recognises the errors with which cobra refuses a command line; they
 // have no type.
 func isCobraUsage(err error) bool {
@@ -147,7 +158,7 @@ the command line, the settings or what they name cannot be used and nothing was 
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args:              cobra.NoArgs,
+		Args:              noArgs,
 	}
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (TOML)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "write JSON for programs")

@@ -12,7 +12,7 @@ import (
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "demo", Short: "Show what a node does, on two of them, and both attacks that it was made against", Args: cobra.NoArgs,
+		Use: "demo", Short: "Show what a node does, on two of them, and both attacks that it was made against", Args: noArgs,
 		Long: `Starts two nodes on free ports of loopback, with data of their own in temporary directories that are
 removed afterwards. A token of every scope is issued and looked at, facts are said and federated, and then
 both attacks are played: tokens relabelled with another version, and peer tokens that lie about time. For

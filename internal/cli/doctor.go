@@ -14,7 +14,7 @@ import (
 
 func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Say what is wrong with a node, and what to do", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Say what is wrong with a node, and what to do", Args: noArgs,
 		Long: `Looks at the data directory, the store, the keys, the settings, the clock and the end of the
 audit log, and with --peer at another node as this one would see it: whether it can be reached,
 what its clock says, whether its key is the registered one. It changes nothing, and works beside

@@ -25,12 +25,12 @@ key, named by a number. 0 is staged and becomes primary at the next rotation, th
 highest is the primary that makes tokens, those between still validate tokens.
 
 A running node sees a rotation within a second and needs no restart.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	keys.PersistentFlags().StringVar(&repository, "repository", "token", "token, receipt or credential")
 
 	add := func(use, short, long string, settings []string, run func(l *config.Loaded, repo *fernet.Repository) error) {
-		cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.NoArgs}
+		cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs}
 		load := a.withSettings(cmd, settings...)
 		cmd.RunE = func(*cobra.Command, []string) error {
 			l, err := load()
@@ -85,7 +85,7 @@ outlives its key; when services fetch expired tokens, add their window to the ex
 
 func (a *app) keysJWS() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "jws", Short: "Make the key pair of the JWS provider", Args: cobra.NoArgs,
+		Use: "jws", Short: "Make the key pair of the JWS provider", Args: noArgs,
 		Long: `Makes private.pem and public.pem for token.provider=jws, where there is none. To rotate, put a new public key on
 every server first, then replace private.pem, and remove the old public key when its tokens have expired.`,
 	}
@@ -113,7 +113,7 @@ every server first, then replace private.pem, and remove the old public key when
 
 func (a *app) keysAcceptFormat() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "accept-format", Short: "Let this store's tokens be read with other settings than they were made with", Args: cobra.NoArgs,
+		Use: "accept-format", Short: "Let this store's tokens be read with other settings than they were made with", Args: noArgs,
 		Long: `Records the present token.methods and token.default-domain-id as those of this store. A node refuses to start when
 they differ from the recorded ones, because tokens made so far would be misread. Run this when they have all expired.`,
 	}

@@ -98,7 +98,7 @@ func quietly(l *config.Loaded) *config.Config {
 
 func (a *app) peerCommand() *cobra.Command {
 	peer := &cobra.Command{
-		Use: "peer", Short: "Add, approve, suspend, revoke, re-key and remove federation peers", Args: cobra.NoArgs,
+		Use: "peer", Short: "Add, approve, suspend, revoke, re-key and remove federation peers", Args: noArgs,
 		Long: `Works on the peers of this node, beside a running one or without. A PEER is the id of its
 entry or its node id. Facts flow one way when each side has the other as an active peer:
 add it here, approve it here by the fingerprint its operator tells you, and have the same
@@ -191,7 +191,7 @@ federate, our own declaration is sent to it as well, where its operator approves
 }
 
 func (a *app) peerList() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List peers", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: "List peers", Args: noArgs}
 	return a.onPeers(cmd, func(ctx context.Context, s *federation.Service, _ []string) error {
 		ps, err := s.Peers(ctx, federation.Operator())
 		if err != nil {
@@ -265,7 +265,7 @@ another way. With --dual-trust the old key stays good for some time; without it 
 func (a *app) peerDeclaration() *cobra.Command {
 	var scopes string
 	cmd := &cobra.Command{
-		Use: "declaration", Short: "Print this node's signed declaration", Args: cobra.NoArgs,
+		Use: "declaration", Short: "Print this node's signed declaration", Args: noArgs,
 		Long: "Prints the body with which this node is registered on another, for POST /v1/federation/peers there. It holds no secret.",
 	}
 	cmd.Flags().StringVar(&scopes, "scopes", "company,public", "scopes that may pass between the nodes")

@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	crash NAME             kill it
 //	http STATUS METHOD URL [Name:value]... [@FILE]
 //	                       make a request; the answer is in the files body and head
+//	until STATUS URL [Name:value]...
+//	                       GET until the answer has that status
 //	field VAR FILE path    set VAR to a part of a JSON file, such as peers.0.id
 //	header VAR name        set VAR to a header of the last answer
 //	snap DIR               remember everything in DIR
@@ -68,7 +70,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "field": field, "header": header,
+			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "until": until, "field": field, "header": header,
 			"snap": snap, "same": same, "absent": absent, "sql": runSQL, "taken": taken, "content": content,
 		},
 	})
@@ -202,13 +204,27 @@ func crash(ts *testscript.TestScript, _ bool, args []string) {
 
 var client = &http.Client{Timeout: 20 * time.Second}
 
-func request(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 {
-		ts.Fatalf("usage: http STATUS METHOD URL [Name:value]... [@FILE]")
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	if got := fetch(ts, args[1:]); got != args[0] {
+		ts.Fatalf("the answer is %s, want %s: %s", got, args[0], ts.ReadFile("body"))
 	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	var got string
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if got = fetch(ts, append([]string{http.MethodGet}, args[1:]...)); got == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("the answer stays %s, want %s: %s", got, args[0], ts.ReadFile("body"))
+}
+
+// fetch makes a request of METHOD URL [Name:value]... [@FILE] and returns the status.
+func fetch(ts *testscript.TestScript, args []string) string {
 	var body io.Reader
 	head := http.Header{}
-	for _, a := range args[3:] {
+	for _, a := range args[2:] {
 		if file, ok := strings.CutPrefix(a, "@"); ok {
 			body = strings.NewReader(ts.ReadFile(file))
 			head.Set("Content-Type", "application/json")
@@ -217,7 +233,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 		k, v, _ := strings.Cut(a, ":")
 		head.Set(k, strings.TrimSpace(v))
 	}
-	req, err := http.NewRequest(args[1], args[2], body)
+	req, err := http.NewRequest(args[0], args[1], body)
 	ts.Check(err)
 	req.Header = head
 	res, err := client.Do(req)
@@ -229,9 +245,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(res.Header.Write(&h))
 	ts.Check(os.WriteFile(ts.MkAbs("body"), got, 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("head"), h.Bytes(), 0o600))
-	if strconv.Itoa(res.StatusCode) != args[0] {
-		ts.Fatalf("the answer is %d, want %s: %s", res.StatusCode, args[0], got)
-	}
+	return strconv.Itoa(res.StatusCode)
 }
 
 func field(ts *testscript.TestScript, _ bool, args []string) {
@@ -336,13 +350,15 @@ func absent(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func runSQL(ts *testscript.TestScript, _ bool, args []string) {
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer db.Close()
+	db.SetMaxOpenConns(1)
 	for _, q := range args[1:] {
-		_, err := db.Exec(q)
-		ts.Check(err)
+		if _, err := db.Exec(q); (err != nil) != neg {
+			ts.Fatalf("%s: %v", q, err)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func (a *app) commands() []*cobra.Command {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := map[string]string{"version": version, "go": "", "revision": ""}
 			if bi, ok := debug.ReadBuildInfo(); ok {
@@ -71,7 +71,7 @@ func nodeError(err error) error {
 
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run a node", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run a node", Args: noArgs,
 		Long: `Runs a node until it is interrupted: an OpenStack Identity v3 server and a Stigmem v1 node on
 one address. Without flags it listens on loopback, requires a credential for everything, and
 keeps all that it has in ./symbolon-data: symbolon.db, and keys/ with the token keys
@@ -175,7 +175,7 @@ The administrator is %q in domain "Default". The password is shown this once:
 
 func (a *app) bootstrapCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "bootstrap", Short: "Make or repair the administrator, its project and roles, and the catalogue's first entry", Args: cobra.NoArgs,
+		Use: "bootstrap", Short: "Make or repair the administrator, its project and roles, and the catalogue's first entry", Args: noArgs,
 		Long: `Makes what is missing of the default domain, the administrator with project and roles, and the
 identity service with its endpoints. What exists is kept, but for the administrator, who is
 enabled and given the password, and the addresses, which are updated. Running it again changes
@@ -200,7 +200,7 @@ them with _FILE added, or --password-file.`,
 		if l.Bootstrap.Password == "" {
 			return usagef("bootstrap needs a password: set OS_BOOTSTRAP_PASSWORD or --password-file")
 		}
-		n, err := a.openNode(c.Context(), l, a.newLog(&l.Config))
+		n, err := a.openNode(c.Context(), l, a.newLog(quietly(l)))
 		if err != nil {
 			return err
 		}

@@ -30,10 +30,10 @@ func openError(err error) error {
 }
 
 func (a *app) dbCommand() *cobra.Command {
-	db := &cobra.Command{Use: "db", Short: "Look at and migrate the store's schema", Args: cobra.NoArgs}
+	db := &cobra.Command{Use: "db", Short: "Look at and migrate the store's schema", Args: noArgs}
 
 	status := &cobra.Command{
-		Use: "status", Short: "List migrations and whether the store has them", Args: cobra.NoArgs,
+		Use: "status", Short: "List migrations and whether the store has them", Args: noArgs,
 		Long: "Lists the migrations that this binary knows. It changes nothing. Exits with 1 when some are not applied.",
 	}
 	load := a.withSettings(status, storage...)
@@ -78,7 +78,7 @@ func (a *app) dbCommand() *cobra.Command {
 	}
 
 	migrate := &cobra.Command{
-		Use: "migrate", Short: "Apply what is pending", Args: cobra.NoArgs,
+		Use: "migrate", Short: "Apply what is pending", Args: noArgs,
 		Long: "Applies pending migrations under a lock. A node does so at its start; run this first where that must not wait for it.",
 	}
 	loadMigrate := a.withSettings(migrate, storage...)
@@ -97,9 +97,9 @@ func (a *app) dbCommand() *cobra.Command {
 }
 
 func (a *app) auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Check the audit log", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "audit", Short: "Check the audit log", Args: noArgs}
 	verify := &cobra.Command{
-		Use: "verify", Short: "Walk the hash chain of the audit log", Args: cobra.NoArgs,
+		Use: "verify", Short: "Walk the hash chain of the audit log", Args: noArgs,
 		Long: `Walks the audit log from its first entry. Each entry's hash covers the one before, so an entry
 that was altered, removed or inserted shows, and with it a log that was cut at its end. Exits with
 1 and names the first entry at fault when the chain does not hold. Keep the head's hash elsewhere

@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) tokenCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Explain tokens", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "token", Short: "Explain tokens", Args: noArgs}
 	var keyRepository, receiptRepository, publicKey, at string
 	ins := &cobra.Command{
 		Use:   "inspect [flags] TOKEN|-",

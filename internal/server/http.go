@@ -47,7 +47,7 @@ func (n *Node) Handler() http.Handler {
 	}
 	route := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
-		case p == "/readyz" || p == "/metrics":
+		case p == "/readyz" || p == "/metrics" || p == "/healthz" && memory == nil:
 			own.ServeHTTP(w, r)
 		case memory != nil && memoryPath(p):
 			memory.ServeHTTP(w, r)
