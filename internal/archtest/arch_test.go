@@ -4,7 +4,6 @@ package archtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -241,7 +240,7 @@ func TestFilesStaySmall(t *testing.T) {
 		}
 		b, err := os.ReadFile(path)
 		if n := strings.Count(string(b), "\n"); n > limit {
-			t.Error(fmt.Sprintf("%s has %d lines, over %d", path, n, limit))
+			t.Errorf("%s has %d lines, over %d", path, n, limit)
 		}
 		return err
 	})
