@@ -50,6 +50,8 @@ func TestMain(m *testing.M) {
 //	                       make a request; the answer is in the files body and head
 //	until STATUS URL [Name:value]...
 //	                       GET until the answer has that status
+//	soon STATUS URL [Name:value]...
+//	                       likewise, and it must have it within a second
 //	field VAR FILE path    set VAR to a part of a JSON file, such as peers.0.id
 //	header VAR name        set VAR to a header of the last answer
 //	snap DIR               remember everything in DIR
@@ -70,7 +72,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "until": until, "field": field, "header": header,
+			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "until": until(15 * time.Second), "soon": until(time.Second), "field": field, "header": header,
 			"snap": snap, "same": same, "absent": absent, "sql": runSQL, "taken": taken, "content": content,
 		},
 	})
@@ -210,14 +212,16 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func until(ts *testscript.TestScript, _ bool, args []string) {
-	var got string
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got = fetch(ts, append([]string{http.MethodGet}, args[1:]...)); got == args[0] {
-			return
+func until(limit time.Duration) func(ts *testscript.TestScript, _ bool, args []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		var got string
+		for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			if got = fetch(ts, append([]string{http.MethodGet}, args[1:]...)); got == args[0] {
+				return
+			}
 		}
+		ts.Fatalf("the answer stays %s, want %s: %s", got, args[0], ts.ReadFile("body"))
 	}
-	ts.Fatalf("the answer stays %s, want %s: %s", got, args[0], ts.ReadFile("body"))
 }
 
 // fetch makes a request of METHOD URL [Name:value]... [@FILE] and returns the status.

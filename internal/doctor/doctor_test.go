@@ -235,10 +235,10 @@ func TestWhatIsWrongIsNamedWithWhatToDo(t *testing.T) {
 		{"a rotation that ends live tokens", func(_ *testing.T, _ string, c *config.Config, _ *time.Time) { c.Token.MaxActiveKeys = 2 },
 			Warning, areaKeys, "ends every token that is alive", "3 or more"},
 		{"rotations faster than tokens expire", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
-			rotate(t, dir, 3, 1, start, 10*time.Minute)
+			rotate(t, dir, 3, 2, start, 10*time.Minute)
 		}, Problem, areaKeys, "keys were rotated 10m0s apart: a token lives 1h0m0s and its key is gone after 10m0s", "set token.max-active-keys to 296"},
 		{"rotations faster than the window", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
-			rotate(t, dir, 3, 1, start, 24*time.Hour)
+			rotate(t, dir, 3, 2, start, 24*time.Hour)
 		}, Warning, areaKeys, "a service that fetches expired tokens for 48h0m0s loses them after 24h0m0s", "to 5, or rotate every 49h0m0s at most"},
 
 		{"no node key", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
