@@ -139,7 +139,7 @@ func (s *Issuer) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if err := s.tidy(ctx); err != nil && ctx.Err() == nil {
-			s.Log.LogAttrs(ctx, slog.LevelError, "revocation events could not be read anew", slog.String("error", err.Error()))
+			s.Log.LogAttrs(ctx, slog.LevelError, "issuer.revocations_unreadable", slog.String("error", err.Error()))
 		}
 	}
 }

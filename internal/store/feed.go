@@ -56,9 +56,9 @@ func (s *Store) Run(ctx context.Context) error {
 		if (err != nil) != failing {
 			failing = err != nil
 			if failing {
-				s.log.LogAttrs(ctx, slog.LevelError, "store feed interrupted", slog.String("error", err.Error()))
+				s.log.LogAttrs(ctx, slog.LevelError, "store.feed_interrupted", slog.String("error", err.Error()))
 			} else {
-				s.log.LogAttrs(ctx, slog.LevelInfo, "store feed resumed")
+				s.log.LogAttrs(ctx, slog.LevelInfo, "store.feed_resumed")
 			}
 		}
 	}

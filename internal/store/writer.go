@@ -195,7 +195,7 @@ func isConstraint(c sqltext.Class) bool {
 }
 
 func (s *Store) giveUp(ctx context.Context, batch []*job, class sqltext.Class, err error) {
-	s.log.LogAttrs(ctx, slog.LevelError, "store write failed",
+	s.log.LogAttrs(ctx, slog.LevelError, "store.write_failed",
 		slog.Int("updates", len(batch)), slog.String("error", err.Error()))
 	var out error
 	switch class {
@@ -288,7 +288,7 @@ func (s *Store) part(ctx context.Context, tx *Tx, j *job, shared bool) error {
 func (s *Store) call(tx *Tx, fn func(*Tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.LogAttrs(tx.ctx, slog.LevelError, "store update panicked",
+			s.log.LogAttrs(tx.ctx, slog.LevelError, "store.update_panicked",
 				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			err = errs.With(errs.Internal, fmt.Errorf("panic: %v", p), "store: an update panicked")
 		}

@@ -234,7 +234,7 @@ func (r *request) failure(err error) response {
 		if errors.Is(err, context.Canceled) { // nobody reads the answer
 			return response{status: 499}
 		}
-		r.api.log().LogAttrs(r.Context(), slog.LevelError, "request failed",
+		r.api.log().LogAttrs(r.Context(), slog.LevelError, "http.failed",
 			slog.String("route", r.route.method+" "+r.route.path), slog.String("error", err.Error()))
 		msg = "An unexpected error prevented the server from fulfilling your request."
 	case kind == errs.Unauthenticated:

@@ -379,7 +379,7 @@ func (e *Engine) checkpoint(ctx context.Context, mode string) {
 }
 
 func (e *Engine) warn(ctx context.Context, err error) {
-	e.log.LogAttrs(ctx, slog.LevelWarn, "store checkpoint failed", slog.String("error", err.Error()))
+	e.log.LogAttrs(ctx, slog.LevelWarn, "store.checkpoint_failed", slog.String("error", err.Error()))
 }
 
 // Check asks SQLite for what is wrong with the file, at most limit lines. It
