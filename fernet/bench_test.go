@@ -9,7 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash"
+	"slices"
 	"testing"
+	"time"
 
 	"symbolon/epoch"
 )
@@ -140,6 +142,52 @@ func BenchmarkOpen100(b *testing.B) {
 			sink += len(o.payload)
 		}
 	})
+}
+
+// BenchmarkRatio takes turns with the ring and the floor, so that whatever else
+// the machine does falls on both alike, and reports how many floors an operation
+// costs: the median over the turns.
+func BenchmarkRatio(b *testing.B) {
+	k, r := benchKey(b)
+	f := newFloor(k)
+	payload := make([]byte, 100)
+	text := f.seal(uint64(benchIssued), payload)
+	turn := func(f func()) float64 {
+		start := time.Now()
+		for range 100 {
+			f()
+		}
+		return float64(time.Since(start))
+	}
+	for _, one := range []struct {
+		name        string
+		floor, ring func()
+	}{
+		{"seal", func() { sink += len(f.seal(uint64(benchIssued), payload)) }, func() {
+			s, err := r.Seal(benchIssued, payload)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sink += len(s)
+		}},
+		{"open", func() { sink += len(f.open(text)) }, func() {
+			o, rej := r.Open(text)
+			if rej != nil {
+				b.Fatal(rej)
+			}
+			sink += len(o.payload)
+		}},
+	} {
+		b.Run(one.name, func(b *testing.B) {
+			var ratios []float64
+			for b.Loop() {
+				f := turn(one.floor)
+				ratios = append(ratios, turn(one.ring)/f)
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "x-floor")
+		})
+	}
 }
 
 // The budget of allocations is kept by a test; the times are not, since they
