@@ -28,6 +28,10 @@ type BootstrapParams struct {
 	AdminURL    string
 	// MutableRoles leaves the roles open to update and deletion.
 	MutableRoles bool
+	// OnlyNew does nothing, and returns no steps, where there is a default
+	// domain already, so that of several processes that begin at the same time
+	// on one store one sets the password.
+	OnlyNew bool
 }
 
 func (p BootstrapParams) withDefaults() BootstrapParams {
@@ -77,6 +81,12 @@ func (d *Directory) Bootstrap(ctx context.Context, p BootstrapParams) ([]Bootstr
 	err = d.store.UpdateIdentity(ctx, func(tx Tx) error {
 		w := &work{Tx: tx, ctx: ctx, cfg: d.cfg, now: d.now().UTC()}
 		b := &bootstrap{work: w, p: p, pw: pw, keep: keep, samePassword: same}
+		steps = nil
+		if p.OnlyNew {
+			if _, err := b.Domain(ctx, d.cfg.DefaultDomainID); !errs.Is(err, errs.NotFound) {
+				return err
+			}
+		}
 		if err := b.run(); err != nil {
 			return err
 		}
@@ -173,9 +183,9 @@ func (b *bootstrap) run() error {
 		if err != nil {
 			return err
 		}
-		name := "admin on " + b.p.ProjectName
+		name := b.p.RoleName + " on " + b.p.ProjectName
 		if t.System {
-			name = "admin on the system"
+			name = b.p.RoleName + " on the system"
 		}
 		b.step("assignment", user, name, doneIf(given, "created"))
 	}

@@ -263,11 +263,12 @@ type FirstStart struct {
 	Password string
 }
 
-// firstStart bootstraps a node that has no default domain yet.
+// firstStart bootstraps a node that has no default domain yet. It returns nil for one
+// that has, or that another process bootstraps meanwhile.
 func (n *Node) firstStart(ctx context.Context) (*FirstStart, error) {
 	_, err := n.Store.Project(ctx, n.cfg.Token.DefaultDomainID)
 	if err == nil {
-		return nil, nil
+		return nil, n.keepDefaultProject(ctx)
 	}
 	if !errs.Is(err, errs.NotFound) {
 		return nil, err
@@ -278,14 +279,39 @@ func (n *Node) firstStart(ctx context.Context) (*FirstStart, error) {
 		password = id.Secret()
 		first.Password = password
 	}
-	if _, err := n.Bootstrap(ctx, password, false); err != nil {
+	steps, err := n.bootstrap(ctx, password, identity.BootstrapParams{OnlyNew: true})
+	if err != nil {
 		return nil, err
+	}
+	if len(steps) == 0 {
+		return nil, n.keepDefaultProject(ctx)
 	}
 	return first, nil
 }
 
+// keepDefaultProject records the project that bootstrap made, where a process ended
+// before it came to that.
+func (n *Node) keepDefaultProject(ctx context.Context) error {
+	if known, err := n.defaultProject(ctx); err != nil || known != "" {
+		return err
+	}
+	p, err := n.Store.ProjectByName(ctx, n.cfg.Token.DefaultDomainID, n.cfg.Bootstrap.ProjectName)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = agree(ctx, n.Store, settingDefaultProject, p.ID)
+	}
+	return err
+}
+
 // Bootstrap makes or repairs the administrator and the catalogue's first entry.
 func (n *Node) Bootstrap(ctx context.Context, password string, mutableRoles bool) ([]identity.BootstrapStep, error) {
+	return n.bootstrap(ctx, password, identity.BootstrapParams{MutableRoles: mutableRoles})
+}
+
+// bootstrap runs bootstrap with the settings' names, and what p says besides.
+func (n *Node) bootstrap(ctx context.Context, password string, p identity.BootstrapParams) ([]identity.BootstrapStep, error) {
 	b := n.cfg.Bootstrap
 	public := b.PublicURL
 	if public == "" {
@@ -297,14 +323,13 @@ func (n *Node) Bootstrap(ctx context.Context, password string, mutableRoles bool
 		}
 		return s
 	}
-	steps, err := n.Directory.Bootstrap(ctx, identity.BootstrapParams{
-		Password: password, Username: b.Username, ProjectName: b.ProjectName, RoleName: b.RoleName, ServiceName: b.ServiceName, RegionID: b.RegionID,
-		PublicURL: public, InternalURL: or(b.InternalURL), AdminURL: or(b.AdminURL), MutableRoles: mutableRoles,
-		Matches: func(ctx context.Context, stored identity.PasswordHash, password string) (bool, error) {
-			ok, _, err := n.hasher.Verify(ctx, stored, password)
-			return ok, err
-		},
-	})
+	p.Password, p.Username, p.ProjectName, p.RoleName, p.ServiceName, p.RegionID = password, b.Username, b.ProjectName, b.RoleName, b.ServiceName, b.RegionID
+	p.PublicURL, p.InternalURL, p.AdminURL = public, or(b.InternalURL), or(b.AdminURL)
+	p.Matches = func(ctx context.Context, stored identity.PasswordHash, password string) (bool, error) {
+		ok, _, err := n.hasher.Verify(ctx, stored, password)
+		return ok, err
+	}
+	steps, err := n.Directory.Bootstrap(ctx, p)
 	if err != nil {
 		return nil, err
 	}

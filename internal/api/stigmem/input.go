@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,7 @@ type Input struct {
 	body     value
 	has      bool   // there is a body
 	foreign  []byte // a body that is not of a JSON type
+	secret   bool   // the body holds a secret, see Hide
 	problems problems
 }
 
@@ -74,6 +76,10 @@ func (in *Input) Raw() []byte { return in.body.raw }
 // all its fields read as absent without being problems of their own.
 func (in *Input) Body() Object {
 	o := Object{in: in, loc: []any{"body"}}
+	if in.secret && (in.foreign != nil || in.body.kind != isObject && in.body.kind != isNull) {
+		in.add(notObject(o.loc, hidden))
+		return o
+	}
 	switch {
 	case !in.has || in.foreign == nil && in.body.kind == isNull:
 		in.add(problem{kind: "missing", loc: o.loc, msg: "Field required", input: "null"})
@@ -84,6 +90,17 @@ func (in *Input) Body() Object {
 		o.open(&in.body)
 	}
 	return o
+}
+
+// Hide keeps members of the body that are secrets out of what faults repeat of it. It
+// is called before Body.
+func (in *Input) Hide(names ...string) {
+	in.secret = true
+	for i := range in.body.members {
+		if m := &in.body.members[i]; slices.Contains(names, m.name) {
+			m.value.hidden = true
+		}
+	}
 }
 
 func notObject(loc []any, input string) problem {

@@ -22,7 +22,12 @@ type value struct {
 	text    string
 	items   []value
 	members []member
+	// hidden values are not repeated in answers.
+	hidden bool
 }
+
+// hidden stands for what is not repeated.
+const hidden = `"**********"`
 
 type member struct {
 	name  string
@@ -207,6 +212,9 @@ func (p *parser) unit() rune {
 // append appends the value as the reference's answers echo it: compact, in the
 // order it was sent, numbers in the wire's spelling.
 func (v *value) append(dst []byte) []byte {
+	if v.hidden {
+		return append(dst, hidden...)
+	}
 	switch v.kind {
 	case isNull:
 		return append(dst, "null"...)

@@ -21,6 +21,7 @@ const (
 
 // registerKey answers POST /v1/auth/keys.
 func (a *API) registerKey(c *Call) (Reply, error) {
+	c.In.Hide("raw_key")
 	o := c.In.Body()
 	r := apikey.Request{Raw: o.Text("raw_key", Length{apikey.MinWire, maxRawKey}), Entity: o.Text("entity_uri", Length{1, maxName})}
 	var given bool

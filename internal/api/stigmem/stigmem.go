@@ -147,7 +147,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler { //nolint:errorlint // the very value, by contract of net/http
 				panic(p)
 			}
-			a.Log.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String("path", r.URL.Path), slog.Any("panic", p))
+			a.Log.LogAttrs(r.Context(), slog.LevelError, "http.panic", slog.String("path", r.URL.Path), slog.Any("panic", p))
 			writeReply(w, r, internalError())
 		}
 	}()
@@ -251,8 +251,8 @@ func (a *API) failed(r *http.Request, err error) Reply {
 		err = errs.With(errs.Unavailable, err, "the request was given up")
 	}
 	reply := errorReply(err)
-	if reply.Status >= http.StatusInternalServerError {
-		a.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+	if reply.Status >= http.StatusInternalServerError && reply.Status != http.StatusNotImplemented {
+		a.Log.LogAttrs(r.Context(), slog.LevelError, "http.failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.String("request_id", httpx.RequestID(r.Context())), slog.String("error", err.Error()))
 	}
 	return reply
