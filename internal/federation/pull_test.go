@@ -294,17 +294,28 @@ func pullCases(t *testing.T) {
 		t.Parallel()
 		n, p := joined(t, fedtest.Options{})
 		g := p.Fact(n, "user:good", "x", id.Public)
-		raw, err := json.Marshal(g)
-		if err != nil {
-			t.Fatal(err)
+		half := p.Fact(n, "user:half", "x", id.Public) // whole but for half a surrogate pair
+		half["relation"] = "memory:HALF"
+		delete(half, "cid")
+		named := p.Fact(n, "user:named", "x", id.Public) // whole but for an id that looks like a content id
+		named["id"] = "sha256:" + strings.Repeat("0", 64)
+		var texts []string
+		for _, f := range []map[string]any{g, half, named} {
+			b, err := json.Marshal(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, strings.ReplaceAll(string(b), "HALF", `\ud800`))
 		}
+		raw, surrogate, hash := texts[0], texts[1], texts[2]
 		p.Answer(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = fmt.Fprintf(w, `{"facts":["x",null,7,[],{},{"id":"\ud800"},{"id":"sha256:1"},%s],"cursor":"1","has_more":false}`, raw)
+			_, _ = fmt.Fprintf(w, `{"facts":["x",null,7,[],{},{"id":"\ud800"},%s,%s,%s],"cursor":"1","has_more":false}`, surrogate, hash, raw)
 		})
 		mustPull(t, n, p)
 		taken(t, n, true, g)
-		if got := len(n.AuditDetails(t, p.RowID, "rejected_fact")); got != 7 {
-			t.Errorf("%d entries about what is no fact, want 7", got)
+		taken(t, n, false, half, named)
+		if got := len(n.AuditDetails(t, p.RowID, "rejected_fact")); got != 8 {
+			t.Errorf("%d entries about what is no fact, want 8", got)
 		}
 	})
 
