@@ -18,6 +18,8 @@ import (
 type Metrics struct {
 	reg        *prometheus.Registry
 	rejections *prometheus.CounterVec
+	logins     *prometheus.CounterVec
+	facts      *prometheus.CounterVec
 	skew       *prometheus.HistogramVec
 	requests   *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
@@ -37,6 +39,12 @@ func NewMetrics(version string) *Metrics {
 	m.rejections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "symbolon_token_rejections_total", Help: "Tokens refused, by kind of token and reason.",
 	}, []string{"kind", "reason"})
+	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "symbolon_login_failures_total", Help: "Logins that failed, by reason.",
+	}, []string{"reason"})
+	m.facts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "symbolon_federation_facts_refused_total", Help: "Facts of peers that were not taken, by peer and reason.",
+	}, []string{"peer", "reason"})
 	m.skew = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "symbolon_peer_clock_skew_seconds", Help: "How far the clock of a peer is ahead of ours (negative: behind), seen in its tokens.",
 		Buckets: []float64{-300, -60, -30, -10, -5, -1, 0, 1, 5, 10, 30, 60, 300},
@@ -50,7 +58,7 @@ func NewMetrics(version string) *Metrics {
 	}, []string{"face"})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "symbolon_build_info", Help: "Always 1; the version is a label."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
-	m.reg.MustRegister(m.rejections, m.skew, m.requests, m.duration, info, collectors.NewGoCollector(),
+	m.reg.MustRegister(m.rejections, m.logins, m.facts, m.skew, m.requests, m.duration, info, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range []token.Kind{token.Identity, token.Peer, token.APIKey, token.Receipt} {
 		for _, r := range token.Reasons() {
@@ -71,18 +79,31 @@ func (m *Metrics) Rejected(r *token.Rejection) {
 	m.rejections.WithLabelValues(string(r.Kind), string(r.Reason)).Inc()
 }
 
-// PeerSkew records how far a peer's clock was seen to be ahead of ours.
-func (m *Metrics) PeerSkew(peer string, ahead time.Duration) {
+// LoginFailed counts a failed login. The reasons are from a closed list.
+func (m *Metrics) LoginFailed(reason string) { m.logins.WithLabelValues(reason).Inc() }
+
+// FactsRefused counts facts of a peer that were not taken. The reasons are from a
+// closed list.
+func (m *Metrics) FactsRefused(peer, reason string, n int) {
+	m.facts.WithLabelValues(m.peerLabel(peer), reason).Add(float64(n))
+}
+
+// peerLabel returns the label of a peer.
+func (m *Metrics) peerLabel(peer string) string {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if _, ok := m.peers[peer]; !ok {
 		if len(m.peers) >= maxPeerLabels {
-			peer = "other"
-		} else {
-			m.peers[peer] = struct{}{}
+			return "other"
 		}
+		m.peers[peer] = struct{}{}
 	}
-	m.mu.Unlock()
-	m.skew.WithLabelValues(peer).Observe(ahead.Seconds())
+	return peer
+}
+
+// PeerSkew records how far a peer's clock was seen to be ahead of ours.
+func (m *Metrics) PeerSkew(peer string, ahead time.Duration) {
+	m.skew.WithLabelValues(m.peerLabel(peer)).Observe(ahead.Seconds())
 }
 
 // Observe wraps a face so that its requests are counted and timed.

@@ -66,8 +66,15 @@ func TestPeersCannotFillTheMetrics(t *testing.T) {
 	}
 	for i := range 2 * maxPeerLabels {
 		m.PeerSkew(fmt.Sprintf("peer-%d", i), time.Second)
+		m.FactsRefused(fmt.Sprintf("peer-%d", i), "malformed", 2)
 	}
 	got := scrape(t, m)
+	if n := strings.Count(got, "symbolon_federation_facts_refused_total{"); n > maxPeerLabels+1 {
+		t.Errorf("%d peers have a label, want %d at most", n, maxPeerLabels+1)
+	}
+	if want := `symbolon_federation_facts_refused_total{peer="other",reason="malformed"} `; !strings.Contains(got, want) {
+		t.Errorf("no %s", want)
+	}
 	if n := strings.Count(got, "symbolon_peer_clock_skew_seconds_count{"); n != maxPeerLabels+1 {
 		t.Errorf("%d peers have a label, want %d", n, maxPeerLabels+1)
 	}

@@ -186,6 +186,7 @@ func (n *Node) defaultProject(ctx context.Context) (string, error) {
 
 // loginFailed logs a failed login under the name that rules match.
 func (n *Node) loginFailed(ctx context.Context, f authn.Failure) {
+	n.metrics.LoginFailed(string(f.Reason))
 	attrs := []slog.Attr{slog.String("reason", string(f.Reason)), slog.String("method", f.Method)}
 	if f.UserID != "" {
 		attrs = append(attrs, slog.String("user_id", f.UserID))
@@ -209,7 +210,7 @@ func (n *Node) openMemory(key sign.PrivateKey, reject token.Observer) error {
 		NodeID: n.nodeID, NodeURL: c.MemoryURL(), Enabled: c.Federation.Enabled, PushEnabled: c.Federation.Push, AllowTeam: c.Federation.AllowTeam,
 		Leeway: c.Federation.Leeway, NonceWindow: c.Federation.NonceWindow, PullInterval: c.Federation.PullInterval,
 		MaxFutureSkew: c.Federation.MaxFutureSkew, MaxPastSkew: c.Federation.MaxPastSkew,
-	}, federation.Parts{Store: n.Store, Remote: client, Key: key, Now: n.now, Log: n.log, OnReject: reject, Jitter: rand.Float64,
+	}, federation.Parts{Store: n.Store, Remote: client, Key: key, Now: n.now, Log: n.log, OnReject: reject, OnRefusedFact: n.metrics.FactsRefused, Jitter: rand.Float64,
 		OnClock: func(node string, c federation.Clock) { n.metrics.PeerSkew(node, c.Ahead) },
 	})
 	if err != nil {
