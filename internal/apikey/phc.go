@@ -38,26 +38,44 @@ func newPHC(raw string) string {
 		b64.EncodeToString(salt), b64.EncodeToString(sum))
 }
 
+// A phc is a stored hash with its cost.
+type phc struct {
+	time, memory uint32
+	threads      uint8
+	salt, sum    []byte
+}
+
+// parsePHC reads a hash in the PHC string format, in its one spelling and within the
+// bounds of cost. The error is of kind Internal: what is stored is ours.
+func parsePHC(s string) (phc, error) {
+	var h phc
+	parts := strings.Split(s, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return h, errs.E(errs.Internal, "apikey: a stored hash is not Argon2id")
+	}
+	const cost = "m=%d,t=%d,p=%d"
+	if _, err := fmt.Sscanf(parts[3], cost, &h.memory, &h.time, &h.threads); err != nil || fmt.Sprintf(cost, h.memory, h.time, h.threads) != parts[3] {
+		return h, errs.E(errs.Internal, "apikey: a stored hash has no cost")
+	}
+	var err1, err2 error
+	h.salt, err1 = b64.DecodeString(parts[4])
+	h.sum, err2 = b64.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || strings.ContainsAny(s, "\r\n") || len(h.sum) < 16 || len(h.sum) > 64 || len(h.salt) < 8 || len(h.salt) > 64 ||
+		h.time < 1 || h.time > maxArgonTime || h.memory < 8 || h.memory > maxArgonMemory || h.threads < 1 || h.threads > maxArgonThreads {
+		return h, errs.E(errs.Internal, "apikey: a stored hash is out of bounds")
+	}
+	return h, nil
+}
+
 // verifyPHC returns nil when raw has the hash, an error of kind Unauthenticated when
 // it has another, and Internal for a string that cannot be read.
-func verifyPHC(phc, raw string) error {
-	parts := strings.Split(phc, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return errs.E(errs.Internal, "apikey: a stored hash is not Argon2id")
+func verifyPHC(stored, raw string) error {
+	h, err := parsePHC(stored)
+	if err != nil {
+		return err
 	}
-	var memory, time uint32
-	var threads uint8
-	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil || n != 3 {
-		return errs.E(errs.Internal, "apikey: a stored hash has no parameters")
-	}
-	salt, err1 := b64.DecodeString(parts[4])
-	want, err2 := b64.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(want) < 16 || len(want) > 64 || len(salt) < 8 ||
-		time < 1 || time > maxArgonTime || memory < 8 || memory > maxArgonMemory || threads < 1 || threads > maxArgonThreads {
-		return errs.E(errs.Internal, "apikey: a stored hash is out of bounds")
-	}
-	got := argon2.IDKey([]byte(raw), salt, time, memory, threads, uint32(len(want)))
-	if subtle.ConstantTimeCompare(got, want) != 1 {
+	got := argon2.IDKey([]byte(raw), h.salt, h.time, h.memory, h.threads, uint32(len(h.sum)))
+	if subtle.ConstantTimeCompare(got, h.sum) != 1 {
 		return errRefused
 	}
 	return nil
