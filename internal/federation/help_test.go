@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,18 +45,20 @@ func cidOver(f map[string]any, value string) string {
 	return string(cid)
 }
 
-// run has the node poll its peers until the test ends.
-func run(t *testing.T, n *fedtest.Node) {
+// run has the node poll its peers until the test ends or stop is called.
+func run(t *testing.T, n *fedtest.Node) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Federation.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // eventually waits for a condition that background work brings about.

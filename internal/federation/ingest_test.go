@@ -142,6 +142,36 @@ func ingestCases(t *testing.T) {
 		}
 	})
 
+	t.Run("D7_the settling of a conflict makes none elsewhere", func(t *testing.T) {
+		t.Parallel()
+		n, p := joined(t, fedtest.Options{})
+		q := fedtest.Join(t, n, id.Company, id.Public)
+		for i, peer := range []*fedtest.Peer{p, q} {
+			status := peer.Fact(n, "stigmem:conflict:1", fmt.Sprint("resolved", i), id.Public)
+			status["relation"] = "stigmem:conflict:status"
+			peer.Offer(peer.Fact(n, "stigmem:resolution:1", fmt.Sprint("winner", i), id.Public), fedtest.Recompute(status))
+			mustPull(t, n, peer)
+		}
+		page, err := n.Facts.Conflicts(t.Context(), fedtest.Admin(), fact.ConflictQuery{Limit: 50})
+		if err != nil || len(page.Conflicts) != 0 {
+			t.Errorf("%d conflicts, %v; want none", len(page.Conflicts), err)
+		}
+	})
+
+	t.Run("G22_a received fact is found by its content id", func(t *testing.T) {
+		t.Parallel()
+		n, p := joined(t, fedtest.Options{})
+		f := p.Fact(n, "user:x", "v", id.Public)
+		p.Offer(f)
+		mustPull(t, n, p)
+		res := n.Do(t, "GET", "/v1/facts/"+f["cid"].(string), admin, nil)
+		res.Want(t, 200, "")
+		var got map[string]any
+		if res.JSON(t, &got); got["id"] != f["id"] || got["received_from"] != p.ID {
+			t.Errorf("found %s", res.Body)
+		}
+	})
+
 	const t0, t1 = "2030-01-01T00:00:00+00:00", "2031-01-01T00:00:00+00:00"
 	for _, tt := range []struct {
 		name             string

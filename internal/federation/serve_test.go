@@ -55,6 +55,23 @@ func serveCases(t *testing.T) {
 		n.Do(t, "GET", pullPath+"?scope=", "Bearer "+p.Token(n), nil).Want(t, 200, "")
 	})
 
+	t.Run("C2e_a token cannot ask for more than was agreed", func(t *testing.T) {
+		t.Parallel()
+		n := fedtest.Start(t, fedtest.Options{})
+		p := fedtest.Join(t, n, id.Public)
+		n.Assert(t, "user:public", "v", id.Public)
+		n.Assert(t, "user:company", "v", id.Company)
+		if got := entities(ask(t, n, p, "")); !slices.Equal(got, []string{"user:public"}) {
+			t.Errorf("sent %v, agreed on public", got)
+		}
+		n.Do(t, "GET", pullPath+"?scope=company", "Bearer "+p.Token(n), nil).Want(t, 403, "scope not permitted for this peer")
+		f := p.Fact(n, "user:x", "v", id.Company)
+		if out := push(t, n, p, f); out.Rejected != 1 || out.Errors[0].Error != "scope_not_permitted" {
+			t.Errorf("pushed %+v", out)
+		}
+		taken(t, n, false, f)
+	})
+
 	t.Run("D3_only what may leave is sent", func(t *testing.T) {
 		t.Parallel()
 		n, p := joined(t, fedtest.Options{})
