@@ -155,7 +155,7 @@ func (i identity) validate(t *testing.T, caller, subject string) answer {
 	return call(t, "GET", i.url+"/auth/tokens", nil, "X-Auth-Token", caller, "X-Subject-Token", subject)
 }
 
-// get, post, put and del are requests with a token.
+// get, post and put are requests with a token.
 func (i identity) get(t *testing.T, token, path string) map[string]any {
 	t.Helper()
 	return call(t, "GET", i.url+path, nil, "X-Auth-Token", token).want(t, "GET "+path, 200).object(t)
@@ -169,11 +169,6 @@ func (i identity) post(t *testing.T, token, path string, body any) map[string]an
 func (i identity) put(t *testing.T, token, path string) {
 	t.Helper()
 	call(t, "PUT", i.url+path, nil, "X-Auth-Token", token).want(t, "PUT "+path, 204)
-}
-
-func (i identity) del(t *testing.T, token, path string) {
-	t.Helper()
-	call(t, "DELETE", i.url+path, nil, "X-Auth-Token", token).want(t, "DELETE "+path, 204)
 }
 
 // roleID finds a role by name.
