@@ -46,8 +46,8 @@ func (b *buckets) take(key string, now time.Time) (wait time.Duration, ok bool) 
 	}
 	if d := now.Sub(k.at); d > 0 {
 		k.tokens = min(b.burst, k.tokens+d.Seconds()*b.rate)
-		k.at = now
 	}
+	k.at = now // also when the clock went back: else nothing comes in until it is where it was
 	if k.tokens < 1 {
 		b.m[key] = k
 		return time.Duration((1 - k.tokens) / b.rate * float64(time.Second)), false

@@ -15,6 +15,11 @@ import (
 	"symbolon/internal/id"
 )
 
+// announced bounds the memory that a body gets for its declared length alone, in
+// bytes. A longer one is given more as it arrives, so that many who declare much and
+// send nothing hold little.
+const announced = 16 << 10
+
 // ReadBody reads a request's body of at most limit bytes. It returns an error of
 // kind TooLarge for a longer one and Invalid when the client breaks off.
 func ReadBody(r *http.Request, limit int64) ([]byte, error) {
@@ -26,7 +31,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	var b []byte
 	var err error
-	if n := r.ContentLength; n > 0 {
+	if n := r.ContentLength; n > 0 && n <= announced {
 		b = make([]byte, n)
 		_, err = io.ReadFull(r.Body, b)
 	} else {

@@ -3,9 +3,11 @@ package httpx
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +103,35 @@ func TestReadBodyIsBounded(t *testing.T) {
 				t.Errorf("ReadBody = %q, %v", b, err)
 			}
 		})
+	}
+}
+
+// stalled is a body of which one byte arrives.
+type stalled struct{ sent bool }
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if s.sent {
+		return 0, io.ErrUnexpectedEOF
+	}
+	s.sent = true
+	p[0] = '{'
+	return 1, nil
+}
+
+func TestADeclaredBodyHoldsNoMemoryBeforeItArrives(t *testing.T) {
+	const requests = 50
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range requests {
+		r := httptest.NewRequest("POST", "/", &stalled{})
+		r.ContentLength = 1 << 20
+		if _, err := ReadBody(r, 1<<20); errs.KindOf(err) != errs.Invalid {
+			t.Fatalf("a body that breaks off: %v", err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / requests; each > 64<<10 {
+		t.Errorf("%d bytes for a body of one byte that declares a million", each)
 	}
 }
 
