@@ -79,7 +79,7 @@ outlives its key; when services fetch expired tokens, add their window to the ex
 		})
 	add("list", "List the keys of a repository", "Lists numbers, roles and ages, and what in the directory is not used as a key, and why.",
 		places, func(_ *config.Loaded, repo *fernet.Repository) error { return a.listKeys(repository, repo) })
-	keys.AddCommand(a.keysJWS(), a.keysAcceptFormat())
+	keys.AddCommand(a.keysJWS(), a.keysAcceptFormat(), a.keysAcceptNodeKey())
 	return keys
 }
 
@@ -132,6 +132,34 @@ they differ from the recorded ones, because tokens made so far would be misread.
 			return err
 		}
 		return a.print(map[string]any{"accepted": true}, func(w io.Writer) { fmt.Fprintln(w, "recorded") })
+	}
+	return cmd
+}
+
+func (a *app) keysAcceptNodeKey() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "accept-node-key", Short: "Give this node another key", Args: noArgs,
+		Long: `Makes the key in keys/node that of the store, and makes one where there is none. To change a node's key, stop the
+node, move keys/node/ed25519 away, run this, start the node, and have every peer re-key with the fingerprint that
+this prints. Until then they refuse this node. A node does not start with a key that is not its store's, since that
+is more often the wrong directory than a new key.`,
+	}
+	load := a.withSettings(cmd, append([]string{"federation.private-key-file"}, storage...)...)
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		l, err := load()
+		if err != nil {
+			return err
+		}
+		s, err := server.OpenExisting(c.Context(), a.storeOptions(l))
+		if err != nil {
+			return nodeError(err)
+		}
+		defer s.Close()
+		fingerprint, err := server.AcceptNodeKey(c.Context(), &l.Config, s, a.Now())
+		if err != nil {
+			return nodeError(err)
+		}
+		return a.print(map[string]any{"fingerprint": fingerprint}, func(w io.Writer) { fmt.Fprintf(w, "the node's key is now %s\n", fingerprint) })
 	}
 	return cmd
 }

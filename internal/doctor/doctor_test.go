@@ -244,7 +244,7 @@ func TestWhatIsWrongIsNamedWithWhatToDo(t *testing.T) {
 		{"no node key", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
 			remove(t, filepath.Join(dir, "keys/node/ed25519"))
 		},
-			Problem, areaNodeKey, "is missing, and the store belongs to the key sha256:", "restore it from a backup, since peers know this node by it, or start with an empty store"},
+			Problem, areaNodeKey, "is missing, and the store belongs to the key sha256:", "restore it from a backup, since peers know this node by it, or run `symbolon keys accept-node-key`"},
 		{"another node's key", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
 			put(t, filepath.Join(dir, "keys/node/ed25519"), string(sign.GenerateKey().MarshalSeed()))
 		}, Problem, areaNodeKey, "the store belongs to the node key sha256:", "restore the key"},

@@ -116,7 +116,7 @@ func (e *exam) lifetimes(keys []fernet.File) {
 			"with token.max-active-keys at %d a rotation ends every token that is alive", t.MaxActiveKeys)
 		return
 	}
-	var pace time.Duration // the shortest time between two rotations
+	var pace time.Duration                             // the shortest time between two rotations
 	for i := 1; i < len(keys) && keys[i].ID > 1; i++ { // 1 is no rotation's: the setup made it
 		gap := keys[i-1].Written.Sub(keys[i].Written)
 		if gap > 0 && (pace == 0 || gap < pace) {

@@ -105,7 +105,7 @@ func preflightStore(ctx context.Context, c *config.Config, o Options, fingerprin
 		add("store", err)
 	case known && fingerprint == "":
 		add("node key", unusable("the node key %s is missing, and the store belongs to the key %s: restore it from a backup, since peers know this node by it, "+
-			"or start with an empty store", NodeKeyFile(c), key))
+			"or run `symbolon keys accept-node-key` and have every peer re-key", NodeKeyFile(c), key))
 	case known && key != fingerprint && fingerprint != unknownKey:
 		add("node key", wrongNodeKey(c, key, fingerprint))
 	}
@@ -118,7 +118,8 @@ func preflightStore(ctx context.Context, c *config.Config, o Options, fingerprin
 }
 
 func wrongNodeKey(c *config.Config, stored, found string) error {
-	return unusable("the store belongs to the node key %s and %s holds %s: restore the key, or start with an empty store", stored, NodeKeyFile(c), found)
+	return unusable("the store belongs to the node key %s and %s holds %s: restore the key, "+
+		"or run `symbolon keys accept-node-key` if it was changed on purpose", stored, NodeKeyFile(c), found)
 }
 
 func wrongFormat(c *config.Config, stored string) error {

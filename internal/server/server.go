@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,7 +19,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"symbolon/epoch"
 	"symbolon/fernet"
+	"symbolon/internal/audit"
 	"symbolon/internal/config"
 	"symbolon/internal/federation"
 	"symbolon/internal/id"
@@ -217,6 +220,30 @@ func formatText(c *config.Config) string {
 // AcceptFormat records the settings by which tokens are read as those of the store.
 func AcceptFormat(ctx context.Context, c *config.Config, s *store.Store) error {
 	return s.Update(ctx, func(tx *store.Tx) error { return store.PutSetting(ctx, tx, settingTokenFormat, formatText(c)) })
+}
+
+// AcceptNodeKey makes the node's key that of the store, and makes a key where there is
+// none. It returns the fingerprint, which every peer needs from then on. Nodes that
+// run keep the key they started with.
+func AcceptNodeKey(ctx context.Context, c *config.Config, s *store.Store, now time.Time) (fingerprint string, err error) {
+	key, err := loadNodeKey(c)
+	if err != nil {
+		return "", &Unusable{err}
+	}
+	fingerprint = key.Public().Fingerprint()
+	err = s.Update(ctx, func(tx *store.Tx) error {
+		before, found, err := store.Setting(ctx, tx, settingNodeKey)
+		if err != nil || found && before == fingerprint {
+			return err
+		}
+		detail, err := json.Marshal(map[string]string{"fingerprint": fingerprint, "before": before})
+		if err != nil {
+			return err
+		}
+		tx.Audit(audit.Event{Type: "node_key_changed", At: epoch.MicrosOf(now), Actor: federation.Operator().Entity, Subject: fingerprint, Detail: detail})
+		return store.PutSetting(ctx, tx, settingNodeKey, fingerprint)
+	})
+	return fingerprint, err
 }
 
 func stack() string { return string(debug.Stack()) }
