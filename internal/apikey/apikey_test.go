@@ -131,6 +131,20 @@ func TestRevocationHoldsWithinASecondEverywhere(t *testing.T) {
 	w.refuses(other, raw(1), unknown)
 }
 
+// A clock that goes back makes no verdict last longer.
+func TestRevocationHoldsWhenTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, apikey.Options{})
+	other := apikey.New(w.store, func() time.Time { return w.now }, apikey.Options{})
+	k := w.create(1, "agent:one", "read")
+	w.accepts(other, raw(1), "agent:one")
+	if err := w.Revoke(t.Context(), principal.Principal{Entity: "agent:one"}, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(-time.Hour)
+	w.refuses(other, raw(1), unknown)
+}
+
 func TestAKeyExpires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, apikey.Options{})
