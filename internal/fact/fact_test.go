@@ -182,6 +182,46 @@ func TestVoicesThatDisagree(t *testing.T) {
 			m.assert(bob, by("agent:2", says("b")))
 			m.clock = m.clock.Add(time.Minute)
 		}, []string{"b"}, []string{"b"}, 1},
+		{"what ran out before is not contradicted", func(m *memory) {
+			soon := by("agent:1", says("a"))
+			until := fact.Timestamp(m.clock.Add(time.Second))
+			soon.ValidUntil = &until
+			m.assert(alice, soon)
+			m.clock = m.clock.Add(time.Minute)
+			if got := m.assert(bob, by("agent:2", says("b"))); got.Fact.Contradicted {
+				m.t.Error("it contradicts")
+			}
+		}, []string{"b"}, []string{"b"}, 0},
+		{"what has run out when it is said contradicts nothing", func(m *memory) {
+			m.assert(alice, by("agent:1", says("a")))
+			old := by("agent:2", says("b"))
+			until := "2020-01-01T00:00:00+00:00"
+			old.ValidUntil = &until
+			if got := m.assert(bob, old); got.Fact.Contradicted {
+				m.t.Error("it contradicts")
+			}
+		}, []string{"a"}, []string{"a"}, 0},
+		{"who says now what another says has changed his own word", func(m *memory) {
+			m.assert(alice, says("a"))
+			m.assert(bob, says("b"))
+			if got := m.assert(bob, says("a")); got.Known {
+				m.t.Error("it counts as said before, and bob's other word stands")
+			}
+		}, []string{"a", "a"}, []string{"a!", "b!", "a!"}, 2},
+		{"who says for the first time what another says adds nothing", func(m *memory) {
+			m.assert(alice, says("a"))
+			if got := m.assert(bob, says("a")); !got.Known {
+				m.t.Error("it counts as new")
+			}
+		}, []string{"a"}, []string{"a"}, 0},
+		{"what was overruled can be said again", func(m *memory) {
+			m.assert(alice, by("agent:1", says("a")))
+			b := m.assert(bob, by("agent:2", says("b"))).Fact
+			m.resolve(alice, fact.Resolution{Winner: &b.ID})
+			if got := m.assert(alice, by("agent:1", says("a"))); got.Known {
+				m.t.Error("the overruled fact counts as standing")
+			}
+		}, []string{"a!"}, []string{"a!", "b!", "a!"}, 1},
 		{"each write makes one conflict at most", func(m *memory) {
 			for i := range 20 {
 				m.assert(alice, by(fmt.Sprint("agent:", i), says(fmt.Sprint("v", i))))
