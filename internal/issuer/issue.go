@@ -260,6 +260,7 @@ func (s *Issuer) mint(ctx context.Context, gen *generation, c keytoken.Claims, f
 		}
 	}
 	claims := v.Claims()
+	s.noteBirth(bornAt(&claims))
 	return text, &Token{
 		Methods: claims.Methods, AuditIDs: claims.AuditIDs, IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt, BearerID: claims.UserID,
 		User: f.user, Project: f.project, Domain: f.domain, System: f.system, Trust: f.trust, Roles: f.roles, KeyID: v.KeyID(),

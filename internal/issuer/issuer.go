@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"symbolon/epoch"
 	"symbolon/internal/catalog"
 	"symbolon/internal/errs"
 	"symbolon/internal/id"
@@ -88,7 +89,8 @@ type Issuer struct {
 
 	gen    atomic.Pointer[generation]
 	events atomic.Pointer[revocations]
-	mu     sync.Mutex // held to bring in a revision
+	latest atomic.Int64 // see LatestBirth
+	mu     sync.Mutex   // held to bring in a revision
 }
 
 // New returns an Issuer that knows every revocation event.
@@ -312,6 +314,7 @@ func (s *Issuer) resolve(ctx context.Context, g *generation, c *keytoken.Claims,
 	if s.events.Load().revoked(&sub) {
 		return t, &fault{reason: token.Revoked, detail: "an event revokes the token"}, nil
 	}
+	s.noteBirth(sub.born)
 	return t, nil, nil
 }
 
@@ -332,6 +335,20 @@ func unsupported(c *keytoken.Claims) *fault {
 		return nil
 	}
 	return &fault{reason: token.WrongKind, detail: "tokens of " + what + " are not served"}
+}
+
+// LatestBirth returns the latest instant at which any token that this process issued
+// or accepted was born, by whoever's clock. It is after now when a clock went back or
+// another node's is ahead; an event that revokes what exists must reach up to it.
+func (s *Issuer) LatestBirth() time.Time { return epoch.Micros(s.latest.Load()).Time() }
+
+func (s *Issuer) noteBirth(born epoch.Micros) {
+	for {
+		had := s.latest.Load()
+		if int64(born) <= had || s.latest.CompareAndSwap(had, int64(born)) {
+			return
+		}
+	}
 }
 
 func subjectOf(c *keytoken.Claims, f *facts) subject {

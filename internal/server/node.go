@@ -142,7 +142,7 @@ func (n *Node) openIdentity(ctx context.Context, o Options, reject token.Observe
 	}
 	n.Directory = identity.New(n.Store, identity.Config{
 		DefaultDomainID: c.Token.DefaultDomainID, KeepRevocations: config.MaxTokenExpiration + c.Token.AllowExpiredWindow + 30*time.Minute,
-	}, n.now, authn.MakePassword(n.hasher, n.now))
+	}, n.revoking, authn.MakePassword(n.hasher, n.now))
 	if o.FirstStart {
 		if n.First, err = n.firstStart(ctx); err != nil {
 			return err
@@ -174,6 +174,19 @@ func (n *Node) openIdentity(ctx context.Context, o Options, reject token.Observe
 		PublicURL:      c.PublicURL, MaxBody: c.MaxBody, Log: n.log, Now: n.now,
 	})
 	return nil
+}
+
+// revoking is the clock of changes to identity. It is not before the birth of any
+// token that this process knows, so that what a change revokes stays revoked when
+// the wall clock goes back or another node's is ahead.
+func (n *Node) revoking() time.Time {
+	now := n.now()
+	if n.Issuer != nil {
+		if born := n.Issuer.LatestBirth(); born.After(now) {
+			return born
+		}
+	}
+	return now
 }
 
 // settingDefaultProject holds the id of the project that bootstrap made.
