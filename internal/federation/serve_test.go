@@ -250,8 +250,9 @@ func TestEnvelopesAreChecked(t *testing.T) {
 	sealedWide := p.Seal(widened)
 	widened["scope"] = "company"
 	fedtest.Recompute(widened)
+	narrow := p.Fact(n, "user:narrow", "v", id.Public)
 	var list []string
-	for _, e := range []map[string]any{sealedTampered, q.Seal(relayed), sealedWide, p.Seal(good)} {
+	for _, e := range []map[string]any{sealedTampered, q.Seal(relayed), sealedWide, p.SealFor(narrow, "company"), p.Seal(good)} {
 		b, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)
@@ -264,6 +265,7 @@ func TestEnvelopesAreChecked(t *testing.T) {
 	refusedOnce(t, n, p, tampered, "rejected_fact", "origin_signature")
 	refusedOnce(t, n, p, relayed, "rejected_fact", "origin_not_sender")
 	refusedOnce(t, n, p, widened, "rejected_fact", "origin_signature")
+	refusedOnce(t, n, p, narrow, "scope_violation", "")
 }
 
 func TestServedPageSizeIsBounded(t *testing.T) {

@@ -237,9 +237,12 @@ func (p *Peer) AnswerText(body string) {
 }
 
 // Seal puts a fact in an envelope of the newer wire, signed by the peer.
-func (p *Peer) Seal(f map[string]any) map[string]any {
+func (p *Peer) Seal(f map[string]any) map[string]any { return p.SealFor(f, f["scope"]) }
+
+// SealFor seals a fact for a scope that may be another than its own.
+func (p *Peer) SealFor(f map[string]any, scope any) map[string]any {
 	origin := map[string]any{
-		"tenant": "default", "node_id": p.ID, "allowed_scopes": []any{f["scope"]}, "allowed_tenants": []any{"default"}, "entity_uri": p.URL,
+		"tenant": "default", "node_id": p.ID, "allowed_scopes": []any{scope}, "allowed_tenants": []any{"default"}, "entity_uri": p.URL,
 	}
 	body, err := json.Marshal(map[string]any{ // encoding/json sorts names and adds no blanks
 		"cid": f["cid"], "entity_uri": p.URL, "fact_id": f["id"], "origin_allowed_scopes": origin["allowed_scopes"],
