@@ -52,6 +52,7 @@ func permissionList() string {
 	return strings.Join(names, ", ")
 }
 
+// onKeys adds a command that works on API keys; only create may be what makes the node.
 func (a *app) onKeys(cmd *cobra.Command, run func(ctx context.Context, s *apikey.Service, args []string) error) *cobra.Command {
 	load := a.withSettings(cmd, append([]string{"key-repository"}, storage...)...)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -59,7 +60,11 @@ func (a *app) onKeys(cmd *cobra.Command, run func(ctx context.Context, s *apikey
 		if err != nil {
 			return err
 		}
-		n, err := a.openNode(c.Context(), l, a.newLog(quietly(l)))
+		open := a.openExisting
+		if cmd.Name() == "create" {
+			open = a.openNode
+		}
+		n, err := open(c.Context(), l, a.newLog(quietly(l)))
 		if err != nil {
 			return err
 		}
@@ -160,12 +165,19 @@ func (a *app) apikeyList() *cobra.Command {
 }
 
 func (a *app) apikeyRevoke() *cobra.Command {
-	cmd := &cobra.Command{Use: "revoke ID", Short: "End an API key, within a second everywhere", Args: cobra.ExactArgs(1)}
-	return a.onKeys(cmd, func(ctx context.Context, s *apikey.Service, args []string) error {
-		key, err := id.ParseUUID(args[0])
+	cmd := &cobra.Command{Use: "revoke ID", Short: "End an API key, within a second everywhere"}
+	var key id.UUID
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		err := cobra.ExactArgs(1)(c, args)
 		if err != nil {
+			return err
+		}
+		if key, err = id.ParseUUID(args[0]); err != nil {
 			return usagef("%q is no key id; `symbolon apikey list` shows them", args[0])
 		}
+		return nil
+	}
+	return a.onKeys(cmd, func(ctx context.Context, s *apikey.Service, args []string) error {
 		if err := s.Remove(ctx, key); err != nil {
 			return err
 		}

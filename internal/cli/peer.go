@@ -76,7 +76,7 @@ func (a *app) onPeers(cmd *cobra.Command, run func(ctx context.Context, s *feder
 		}
 		// What is asked for here is asked for by the operator of this node.
 		l.Memory = true
-		n, err := a.openNode(c.Context(), l, a.newLog(quietly(l)))
+		n, err := a.openExisting(c.Context(), l, a.newLog(quietly(l)))
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ func TestMain(m *testing.M) {
 //	same DIR               it must be as it was at the last snap of it
 //	absent FILE text...    FILE must not hold any of the texts; an empty text is an error
 //	sql DB statement...    run SQL on a SQLite file
+//	tryout OUT FILE        write the commands that a node's first start shows into FILE
 //	taken VAR              set VAR to an address of loopback that is in use
 //	content VAR FILE       set VAR to a file's content, without its line end
 func TestScripts(t *testing.T) {
@@ -73,7 +74,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "until": until(15 * time.Second), "soon": until(3 * time.Second), "field": field, "header": header,
-			"snap": snap, "same": same, "absent": absent, "sql": runSQL, "taken": taken, "content": content,
+			"snap": snap, "same": same, "absent": absent, "sql": runSQL, "taken": taken, "tryout": tryout, "content": content,
 		},
 	})
 }
@@ -364,6 +365,16 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s: %v", q, err)
 		}
 	}
+}
+
+func tryout(ts *testscript.TestScript, _ bool, args []string) {
+	var b strings.Builder
+	for _, line := range strings.Split(ts.ReadFile(args[0]), "\n") {
+		if rest, ok := strings.CutPrefix(line, "  "); ok {
+			b.WriteString(strings.TrimSpace(rest) + "\n")
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(b.String()), 0o600))
 }
 
 func taken(ts *testscript.TestScript, _ bool, args []string) {

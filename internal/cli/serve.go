@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"symbolon/internal/config"
 	"symbolon/internal/obs"
 	"symbolon/internal/server"
+	"symbolon/internal/store"
 )
 
 // version is set by the release build: -ldflags "-X symbolon/internal/cli.version=1.2.3".
@@ -41,7 +43,9 @@ func (a *app) versionCommand() *cobra.Command {
 					}
 				}
 			}
-			return a.print(v, func(w io.Writer) { fmt.Fprintf(w, "symbolon %s %s (%s)\n", v["version"], v["revision"], v["go"]) })
+			return a.print(v, func(w io.Writer) {
+				fmt.Fprintln(w, strings.Join(strings.Fields("symbolon "+v["version"]+" "+v["revision"]+" ("+v["go"]+")"), " "))
+			})
 		},
 	}
 }
@@ -59,6 +63,15 @@ func (a *app) newLog(c *config.Config) *slog.Logger {
 func (a *app) openNode(ctx context.Context, l *config.Loaded, log *slog.Logger) (*server.Node, error) {
 	n, err := server.Open(ctx, &l.Config, server.Options{Log: log, Now: a.Now, Version: version})
 	return n, nodeError(err)
+}
+
+// openExisting is openNode for commands that have nothing to do where there is no
+// node yet: a mistyped directory must not become one.
+func (a *app) openExisting(ctx context.Context, l *config.Loaded, log *slog.Logger) (*server.Node, error) {
+	if !store.Exists(a.storeOptions(l)) {
+		return nil, nodeError(server.NoStore(l.Data))
+	}
+	return a.openNode(ctx, l, log)
 }
 
 func nodeError(err error) error {
@@ -150,27 +163,37 @@ The administrator is %q in domain "Default". The password is shown this once:
     export OS_PASSWORD='%s'
 `, l.Bootstrap.Username, first.Password)
 	}
-	fmt.Fprint(a.Out, "\nTry next:\n\n")
 	self := "symbolon"
 	if exe, err := os.Executable(); err == nil && filepath.Base(filepath.Dir(exe)) == "exe" { // built by go run
 		self = "go run ./cmd/symbolon"
 	}
-	if l.Identity {
-		fmt.Fprintf(a.Out, `  # a token, as any OpenStack client gets one
-  curl -si %s/v3/auth/tokens -H 'Content-Type: application/json' -d '{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"%s","domain":{"id":"%s"},"password":"'"$OS_PASSWORD"'"}}},"scope":{"project":{"name":"%s","domain":{"id":"%s"}}}}}' | grep -i x-subject-token
+	fmt.Fprintf(a.Out, "\nTry next:\n\n%s", tryNext(l, url, self))
+}
 
-`, url, l.Bootstrap.Username, l.Token.DefaultDomainID, l.Bootstrap.ProjectName, l.Token.DefaultDomainID)
+// tryNext returns three commands that work in a shell, one after the other.
+func tryNext(l *config.Loaded, url, self string) string {
+	const asJSON = "-H 'Content-Type: application/json'"
+	var b strings.Builder
+	credential := `"X-Auth-Token: $OS_TOKEN"`
+	if l.Identity {
+		fmt.Fprintf(&b, `  # a token, as any OpenStack client gets one
+  export OS_TOKEN=$(curl -si %s/v3/auth/tokens %s -d '{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"%s","domain":{"id":"%s"},"password":"'"$OS_PASSWORD"'"}}},"scope":{"project":{"name":"%s","domain":{"id":"%s"}}}}}' | tr -d '\r' | sed -n 's/^X-Subject-Token: //p')
+
+`, url, asJSON, l.Bootstrap.Username, l.Token.DefaultDomainID, l.Bootstrap.ProjectName, l.Token.DefaultDomainID)
+	} else {
+		credential = `"Authorization: Bearer $(cat agent.key)"`
+		fmt.Fprintf(&b, "  # an API key for an agent, kept in a file\n  %s apikey create --data %s --entity agent:first --permissions read,write >agent.key\n\n", self, l.Data)
 	}
 	if l.Memory {
-		fmt.Fprintf(a.Out, `  # an API key for an agent, kept in a file
-  %s apikey create --data %s --entity agent:first --permissions read,write >agent.key
+		fmt.Fprintf(&b, `  # a fact, said under that identity
+  curl -s %s/v1/facts -H %s %s -d '{"entity":"user:alice","relation":"memory:role","value":{"type":"string","v":"engineer"},"source":"agent:first","scope":"company"}'
 
-  # a fact, said by that agent
-  curl -s %s/v1/facts -H "Authorization: Bearer $(cat agent.key)" -H 'Content-Type: application/json' -d '{"entity":"user:alice","relation":"memory:role","value":{"type":"string","v":"engineer"},"source":"agent:first","scope":"company"}'
-
-`, self, l.Data, url)
+`, url, credential, asJSON)
+	} else {
+		fmt.Fprintf(&b, "  # who that token is for, and what it may do\n  curl -s %s/v3/auth/tokens -H %s -H \"X-Subject-Token: $OS_TOKEN\"\n\n", url, credential)
 	}
-	fmt.Fprintf(a.Out, "  # what both attacks that this server was made against look like, refused\n  %s demo\n\n", self)
+	fmt.Fprintf(&b, "  # two nodes that federate, and both attacks that this server was made against\n  %s demo\n\n", self)
+	return b.String()
 }
 
 func (a *app) bootstrapCommand() *cobra.Command {

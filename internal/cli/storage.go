@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -111,13 +112,15 @@ and compare: whoever can rewrite the whole store can also rewrite its chain.`,
 		if err != nil {
 			return err
 		}
-		s, err := server.OpenExisting(c.Context(), a.storeOptions(l))
-		if err != nil {
-			return nodeError(err)
+		if !store.Exists(a.storeOptions(l)) {
+			return nodeError(server.NoStore(l.Data))
 		}
-		defer s.Close()
-		v, err := s.VerifyAudit(c.Context(), a.progress("entries"))
+		s, err := store.LookAt(c.Context(), a.storeOptions(l))
 		if err != nil {
+			return openError(err)
+		}
+		v, err := s.VerifyAudit(c.Context(), a.progress("entries"))
+		if err = errors.Join(err, s.Close(context.WithoutCancel(c.Context()))); err != nil {
 			return err
 		}
 		out := map[string]any{"verified": v.Broken == nil, "entries": v.Entries, "head": v.Head.Hash.String(), "break": nil}

@@ -202,6 +202,10 @@ func TestWhatIsWrongIsNamedWithWhatToDo(t *testing.T) {
 			chmod(t, filepath.Join(dir, "symbolon.db"), 0o644)
 		}, Warning, areaStore, "(mode 0644)", "chmod 600"},
 
+		{"a database that does not answer", func(_ *testing.T, _ string, c *config.Config, _ *time.Time) {
+			c.Database = "postgres://nobody:hunter2@127.0.0.1:1/x"
+		}, Problem, areaStore, "a node would not start: the database x at 127.0.0.1:1 cannot be reached", "correct the database address"},
+
 		{"no token keys", func(t *testing.T, dir string, _ *config.Config, _ *time.Time) {
 			remove(t, filepath.Join(dir, "keys/fernet"))
 		},
@@ -304,6 +308,9 @@ func TestWhatIsWrongIsNamedWithWhatToDo(t *testing.T) {
 			found := Examine(t.Context(), Options{Config: c, Now: func() time.Time { return now }})
 			if after := everything(t, dir); after != before {
 				t.Error("the examination changed something")
+			}
+			if strings.Contains(text(found), "hunter2") {
+				t.Error("a password is shown")
 			}
 			for _, f := range found {
 				if f.Severity == tt.severity && f.Area == tt.area && strings.Contains(f.What, tt.what) && strings.Contains(f.Do, tt.do) {

@@ -182,3 +182,13 @@ func TestWhatIsNotOursIsNotEvenTouched(t *testing.T) {
 		t.Error("another program's database was changed")
 	}
 }
+
+func TestAPostgresStoreIsLookedAtToo(t *testing.T) {
+	t.Parallel()
+	o := storetest.Postgres(t)
+	s := storetest.Open(t, o)
+	addEntries(t, s, 2)
+	if n := seen(t, o); n != 2 || !store.Exists(o) {
+		t.Errorf("%d entries", n)
+	}
+}
