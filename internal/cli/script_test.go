@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,7 +147,10 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	b := &background{cmd, make(chan error, 1)}
 	go func() { b.done <- cmd.Wait() }()
 	ts.Defer(func() { _ = cmd.Process.Kill() }) // it may have ended
-	const ready = "Symbolon is ready at "
+	ready, end := "Symbolon is ready at ", " "
+	if slices.Contains(args, "--json") {
+		ready, end = `"url":"`, `"`
+	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		text, err := os.ReadFile(outName)
 		ts.Check(err)
@@ -154,7 +158,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 			if neg {
 				ts.Fatalf("the node is ready")
 			}
-			url, _, _ := strings.Cut(rest, " ")
+			url, _, _ := strings.Cut(rest, end)
 			ts.Setenv(name, url)
 			all := ts.Value(nodesKey{}).(*nodes)
 			all.mu.Lock()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,7 +104,8 @@ set SYMBOLON_DATABASE instead, or keep it in ~/.pgpass. To federate, add --feder
 and ` + "`symbolon peer add`" + ` on both sides.
 
 Logs go to the error stream, one line an event; GET /healthz, /readyz and /metrics are for
-machines. SIGTERM and SIGINT let requests under way finish, for --drain-timeout at most.`,
+machines. SIGTERM and SIGINT let requests under way finish, for --drain-timeout at most; a second
+one ends the node at once. With --json one line of JSON says when the node answers, and where.`,
 		Example: `  symbolon serve
   symbolon serve --data /var/lib/symbolon --listen 127.0.0.1:5000 --public-url https://id.example.org
   symbolon serve --memory=off --key-repository /etc/keystone/fernet-keys
@@ -152,6 +154,10 @@ func (a *app) banner(l *config.Loaded, addr net.Addr, first *server.FirstStart) 
 			url = "http://" + addr.String()
 		}
 	}
+	if a.json {
+		a.readyJSON(l, url, first)
+		return
+	}
 	fmt.Fprintf(a.Out, "Symbolon is ready at %s (data in %s)\n", url, l.Data)
 	if first == nil {
 		return
@@ -168,6 +174,21 @@ The administrator is %q in domain "Default". The password is shown this once:
 		self = "go run ./cmd/symbolon"
 	}
 	fmt.Fprintf(a.Out, "\nTry next:\n\n%s", tryNext(l, url, self))
+}
+
+// readyJSON is the banner for programs: one line, when the node answers.
+func (a *app) readyJSON(l *config.Loaded, url string, first *server.FirstStart) {
+	out := struct {
+		URL      string  `json:"url"`
+		Data     string  `json:"data"`
+		First    bool    `json:"first_start"`
+		Username string  `json:"admin_username"`
+		Password *string `json:"admin_password"` // only when it was made up
+	}{URL: url, Data: l.Data, First: first != nil, Username: l.Bootstrap.Username}
+	if first != nil && first.Password != "" {
+		out.Password = &first.Password
+	}
+	_ = json.NewEncoder(a.Out).Encode(out) // who does not read it does not want to know
 }
 
 // tryNext returns three commands that work in a shell, one after the other.
