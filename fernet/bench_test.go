@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"symbolon/epoch"
+	"symbolon/internal/testkit"
 )
 
 // The floor: what the format costs with everything that can be prepared
@@ -193,6 +194,9 @@ func BenchmarkRatio(b *testing.B) {
 // The budget of allocations is kept by a test; the times are not, since they
 // depend on what else the machine does.
 func TestAllocations(t *testing.T) {
+	if testkit.Race {
+		t.Skip("the race detector makes pools forget; the plain run keeps this budget")
+	}
 	k, err := ParseKey(fuzzKey)
 	if err != nil {
 		t.Fatal(err)
