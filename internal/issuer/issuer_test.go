@@ -337,6 +337,24 @@ func TestAnswersFollowChanges(t *testing.T) {
 	wg.Wait()
 }
 
+// Whoever asks, a trust is its trustor's to make.
+func TestTrustsAreTheTrustorsToMake(t *testing.T) {
+	c := cloud.New(t, cloud.Config{})
+	u := c.User(t, "alice", "pw")
+	caller, err := c.Issuer.Authenticate(t.Context(), issue(t, c, c.AdminID, project(c.ProjectID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := issuer.NewTrust{TrustorID: u.ID, TrusteeID: c.AdminID, ProjectID: c.ProjectID, Roles: []issuer.Ref{{Name: "admin"}}}
+	if _, err := c.Issuer.CreateTrust(t.Context(), caller, n); !errs.Is(err, errs.Forbidden) {
+		t.Errorf("a trust of somebody else's: %v", err)
+	}
+	n.TrustorID, n.TrusteeID = c.AdminID, u.ID
+	if _, err := c.Issuer.CreateTrust(t.Context(), caller, n); err != nil {
+		t.Errorf("one's own: %v", err)
+	}
+}
+
 // What a source token allows bounds what is made of it.
 func TestIssueIsBounded(t *testing.T) {
 	c := cloud.New(t, cloud.Config{})

@@ -186,6 +186,21 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %s", tt.name, a.status, tt.want, a.raw)
 		}
 	}
+	// A role counts where it was given and nowhere else, whatever a row says.
+	bob, p, _ := f.member("bob")
+	for name, scope := range map[string]any{"system": onSystem(), "domain": onDomain("default"), "project": onProject(f.ProjectID)} {
+		if got := f.login(byPassword(bob.ID, "bob password", scope)).status; got != 401 {
+			t.Errorf("a role on a project gave a token for another %s: %d", name, got)
+		}
+	}
+	if err := f.Store.UpdateIdentity(t.Context(), func(tx identity.Tx) error {
+		tx.TouchIdentity()
+		_, err := tx.Assign(t.Context(), identity.Assignment{Actor: identity.Actor{UserID: bob.ID}, Target: identity.Target{DomainID: p.ID}, RoleID: f.Roles["member"]})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f.login(byPassword(bob.ID, "bob password", onDomain(p.ID))).want(401)
 	// Without a scope, the default project where the user has a role, else none.
 	u := f.User(t, "alice", "pw")
 	set := func(project string) {
@@ -195,7 +210,7 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	scopeOf := func() any { return f.login(byPassword(u.ID, "pw", nil)).want(201).at("token", "project", "id") }
-	p := f.Project(t, "alice", "")
+	p = f.Project(t, "alice", "")
 	set(p.ID)
 	if got := scopeOf(); got != nil {
 		t.Errorf("scoped to %v without a role", got)

@@ -125,6 +125,9 @@ func TestTrustResource(t *testing.T) {
 		}
 	}
 	p.do("POST", "/v3/OS-TRUST/trusts", m{}, as(p.aliceTok)).want(400)
+	// With a token for the system none is made, by whomever.
+	p.Grant(t, identity.Assignment{Actor: identity.Actor{UserID: p.alice.ID}, Target: identity.Target{System: true}, RoleID: "admin"})
+	p.do("POST", "/v3/OS-TRUST/trusts", p.body(nil), as(p.tokenOf(p.alice.ID, "alice password", onSystem()))).want(403)
 	p.do("POST", "/v3/OS-TRUST/trusts", p.body(nil)).want(401)
 	p.do("DELETE", at, nil, as(outsider)).want(403)
 	p.do("DELETE", at, nil, as(carolTok)).want(403)
@@ -354,15 +357,28 @@ func TestRedelegation(t *testing.T) {
 	p.refused(toks[0])
 	p.refused(tok)
 
-	// Without impersonation none is gained, and a trust that is not redelegable is not.
+	// Without impersonation none is gained, another project is not reached, and a
+	// trust that is not redelegable is not.
 	plain := p.trust(m{"impersonation": false, "allow_redelegation": true})
 	tok = p.through(plain).want(201).token()
-	if a := child(m{"trustor_user_id": p.bob.ID, "expires_at": nil}); a.status != 403 && a.status != 404 {
-		t.Errorf("an impersonation upgrade: %d %s", a.status, a.raw)
-	}
+	p.Grant(t, cloud.On(p.bob.ID, "member", p.project.ID)) // so that he has it to give
+	child(m{"trustor_user_id": p.bob.ID, "expires_at": nil, "impersonation": false}).want(201)
+	child(m{"trustor_user_id": p.bob.ID, "expires_at": nil}).want(403)
+	tok = p.through(p.trust(m{"allow_redelegation": true})).want(201).token()
+	other := p.Project(t, "other", "")
+	p.Grant(t, cloud.On(p.alice.ID, "member", other.ID))
+	child(m{"expires_at": nil}).want(201)
+	child(m{"expires_at": nil, "project_id": other.ID}).want(403)
 	final := p.trust(nil)
 	tok = p.through(final).want(201).token()
 	child(m{"expires_at": nil}).want(403)
+}
+
+// Passing trusts on is off unless it is switched on, whatever the trust says.
+func TestRedelegationIsOffByDefault(t *testing.T) {
+	p := newPair(t, cloud.Config{})
+	tok := p.through(p.trust(m{"allow_redelegation": true})).want(201).token()
+	p.do("POST", "/v3/OS-TRUST/trusts", p.body(m{"trustee_user_id": p.AdminID}), as(tok)).want(403)
 }
 
 // H23: what is delegated must be held, by inheritance or through a domain's role too;
