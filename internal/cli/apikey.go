@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"symbolon/internal/errs"
 	"symbolon/internal/id"
 	"symbolon/internal/principal"
+	"symbolon/internal/server"
+	"symbolon/internal/store"
 )
 
 type keyOut struct {
@@ -52,24 +55,25 @@ func permissionList() string {
 	return strings.Join(names, ", ")
 }
 
-// onKeys adds a command that works on API keys; only create may be what makes the node.
+// onKeys adds a command that works on API keys. It needs the store alone; only create
+// may be what makes it.
 func (a *app) onKeys(cmd *cobra.Command, run func(ctx context.Context, s *apikey.Service, args []string) error) *cobra.Command {
-	load := a.withSettings(cmd, append([]string{"key-repository"}, storage...)...)
+	load := a.withSettings(cmd, storage...)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		l, err := load()
 		if err != nil {
 			return err
 		}
-		open := a.openExisting
+		open := server.OpenExisting
 		if cmd.Name() == "create" {
-			open = a.openNode
+			open = store.Open
 		}
-		n, err := open(c.Context(), l, a.newLog(quietly(l)))
+		s, err := open(c.Context(), a.storeOptions(l))
 		if err != nil {
-			return err
+			return nodeError(err)
 		}
-		defer n.Close()
-		return run(c.Context(), n.Keys, args)
+		err = run(c.Context(), server.APIKeys(&l.Config, s, a.Now), args)
+		return errors.Join(err, s.Close())
 	}
 	return cmd
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"symbolon/internal/config"
+	"symbolon/internal/testkit/pgtest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -64,17 +65,31 @@ func TestMain(m *testing.M) {
 //	content VAR FILE       set VAR to a file's content, without its line end
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "testdata/script", nil)
+}
+
+// The same on a PostgreSQL store, where there is one.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/script-postgres", map[string]string{"SYMBOLON_DATABASE": pgtest.Shared(t).Database(t)})
+}
+
+func runScripts(t *testing.T, dir string, vars map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true,
+		Dir: dir, UpdateScripts: *update, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SYMBOLON_AUTH_BCRYPT_ROUNDS", "4") // hashing is not what is tested
 			e.Setenv("SYMBOLON_LISTEN", "127.0.0.1:0")
+			for k, v := range vars {
+				e.Setenv(k, v)
+			}
 			e.Values[nodesKey{}] = &nodes{m: map[string]*background{}}
 			e.Values[snapsKey{}] = map[string]string{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "until": until(15 * time.Second), "soon": until(3 * time.Second), "field": field, "header": header,
+			"code": code, "serve": serve, "term": term, "crash": crash, "http": request, "field": field, "header": header,
+			"until": until(15 * time.Second), "soon": until(3 * time.Second),
 			"snap": snap, "same": same, "absent": absent, "sql": runSQL, "taken": taken, "tryout": tryout, "content": content,
 		},
 	})

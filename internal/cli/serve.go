@@ -98,10 +98,10 @@ What cannot be used, a damaged store, keys of another node, an address in use, i
 line before anything is made or changed; ` + "`symbolon doctor`" + ` says more.
 
 For others to reach it, put a server that ends TLS before it and set --public-url to the
-address that clients use. For several processes on one store, give each the same --database
-and the same --key-repository; a password in the URL is seen by every user of the machine, so
-set SYMBOLON_DATABASE instead, or keep it in ~/.pgpass. To federate, add --federation-enabled,
-and ` + "`symbolon peer add`" + ` on both sides.
+address that clients use. For several processes on one store, give each the same --database,
+--key-repository and --federation-private-key-file; a password in the URL is seen by every user
+of the machine, so set SYMBOLON_DATABASE instead, or keep it in ~/.pgpass. To federate, add
+--federation-enabled, and ` + "`symbolon peer add`" + ` on both sides.
 
 Logs go to the error stream, one line an event; GET /healthz, /readyz and /metrics are for
 machines. SIGTERM and SIGINT let requests under way finish, for --drain-timeout at most; a second
@@ -228,7 +228,7 @@ them with _FILE added, or --password-file.`,
 	}
 	var passwordFile string
 	var mutable bool
-	load := a.withSettings(cmd, append([]string{"bootstrap.", "key-repository", "token.", "public-url", "listen"}, storage...)...)
+	load := a.withSettings(cmd, append([]string{"bootstrap.", "key-repository", "federation.private-key-file", "token.", "public-url", "listen"}, storage...)...)
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", `file that holds the password, or "-" for standard input`)
 	cmd.Flags().BoolVar(&mutable, "no-immutable-roles", false, "leave the roles open to update and deletion")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {

@@ -213,9 +213,7 @@ func (n *Node) loginFailed(ctx context.Context, f authn.Failure) {
 func (n *Node) openMemory(key sign.PrivateKey, reject token.Observer) error {
 	c := &n.cfg
 	n.Facts = fact.New(n.Store, n.now)
-	n.Keys = apikey.New(n.Store, n.now, apikey.Options{
-		MaxAge: time.Duration(c.Auth.APIKeyMaxAgeDays) * 24 * time.Hour, LegacyUntil: c.Auth.LegacySHA256Until,
-	})
+	n.Keys = APIKeys(c, n.Store, n.now)
 	client := PeerClient(c)
 	n.closers = append(n.closers, client.Close)
 	var err error
@@ -248,6 +246,13 @@ func (n *Node) openMemory(key sign.PrivateKey, reject token.Observer) error {
 		MaxBody: c.MaxBody, More: stigmem.FederationRoutes(n.Federation),
 	})
 	return nil
+}
+
+// APIKeys returns the API keys of a store, for a node and for commands beside it.
+func APIKeys(c *config.Config, s *store.Store, now func() time.Time) *apikey.Service {
+	return apikey.New(s, now, apikey.Options{
+		MaxAge: time.Duration(c.Auth.APIKeyMaxAgeDays) * 24 * time.Hour, LegacyUntil: c.Auth.LegacySHA256Until,
+	})
 }
 
 // bearer says who the bearer of an identity token is on the memory face.
