@@ -2,6 +2,7 @@ package fact_test
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -41,4 +42,54 @@ func BenchmarkAssert(b *testing.B) {
 			b.ReportMetric(float64(cpu)/1e3/float64(b.N), "cpu-µs/op")
 		})
 	}
+}
+
+// BenchmarkQuery is a default query among twenty thousand facts.
+func BenchmarkQuery(b *testing.B) {
+	s := storetest.Open(b, storetest.SQLite(b))
+	m := fact.New(s, time.Now)
+	const facts = 20_000
+	fill(b, facts, func(n int) error {
+		row := storetest.NewFloorRow(uint64(n))
+		_, err := m.Assert(b.Context(), alice, fact.Assertion{
+			Entity: "user:" + row.ID[:3], Relation: "memory:" + row.ID[3:5], Source: row.Entity, Type: canon.String, RawValue: fmt.Appendf(nil, "%q", row.Value),
+			InterpretAs: fact.Content, Confidence: 1, Scope: id.Company,
+		})
+		return err
+	})
+	for name, q := range map[string]fact.Query{
+		"entity": {Entity: "user:abc"}, "relation": {Relation: "memory:42"}, "all": {}, "history": {IncludeContradicted: true}, "source": {Source: "agent:abc"},
+	} {
+		q.Limit = fact.DefaultLimit
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.Query(b.Context(), alice, q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// fill calls do with 0 to n-1 from many goroutines, so that they share commits.
+func fill(b *testing.B, n int, do func(i int) error) {
+	b.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 128 {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(i); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -72,7 +72,7 @@ func (c *checker) value(depth int) error {
 	case ch == '[':
 		return c.array(depth + 1)
 	case ch == '"':
-		_, err := c.text()
+		_, err := c.text(false)
 		return err
 	case ch == '-' || ch >= '0' && ch <= '9':
 		return c.number()
@@ -182,7 +182,7 @@ func (c *checker) object(depth int) error {
 		if c.i == len(c.b) || c.b[c.i] != '"' {
 			return c.fail(JSONSyntax, "expecting property name enclosed in double quotes")
 		}
-		name, err := c.text()
+		name, err := c.text(true)
 		if err != nil {
 			return err
 		}
@@ -231,9 +231,9 @@ func (c *checker) object(depth int) error {
 	}
 }
 
-// text reads a string and returns its meaning, so that two spellings of one member
-// name are seen to be the same.
-func (c *checker) text() (string, error) {
+// text reads a string. With wanted it returns its meaning, so that two spellings of
+// one member name are seen to be the same.
+func (c *checker) text(wanted bool) (string, error) {
 	start := c.i
 	c.i++
 	from := c.i
@@ -241,16 +241,24 @@ func (c *checker) text() (string, error) {
 	for c.i < len(c.b) {
 		switch ch := c.b[c.i]; {
 		case ch == '"':
-			s := string(append(out, c.b[from:c.i]...))
+			end := c.i
 			c.i++
-			return s, nil
+			switch {
+			case !wanted:
+				return "", nil
+			case out == nil:
+				return string(c.b[from:end]), nil
+			}
+			return string(append(out, c.b[from:end]...)), nil
 		case ch == '\\':
-			out = append(out, c.b[from:c.i]...)
+			part := c.b[from:c.i]
 			r, err := c.escape()
 			if err != nil {
 				return "", err
 			}
-			out = utf8.AppendRune(out, r)
+			if wanted {
+				out = utf8.AppendRune(append(out, part...), r)
+			}
 			from = c.i
 		case ch < 0x20:
 			return "", c.fail(JSONSyntax, "invalid control character")

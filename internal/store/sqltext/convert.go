@@ -26,7 +26,7 @@ func Arg(a any) (any, error) {
 		}
 		return v, nil
 	case string:
-		return v, checkText(v)
+		return a, checkText(v) // a, not v: it is in an interface already
 	case int:
 		return int64(v), nil
 	case json.RawMessage:
