@@ -9,6 +9,7 @@ import (
 var memoryDiffers = map[string]string{
 	"01-discovery/manifest":                 "the manifest is served; this release of the node never does",
 	"01-discovery/doctor":                   "gardens are not filtered there by default",
+	"02-keys/create-short":                  "a key that is refused is not shown",
 	"02-keys/expiring":                      "a key made by our command line has no end unless it is given one",
 	"03-assert/number-word":                 "a number that is none is a 422; the node fails with 500",
 	"04-query/card-raw-uri":                 "cards are not served",

@@ -56,6 +56,7 @@ type node struct {
 	flags    []string
 	environ  []string
 	proc     *process
+	runs     []*process // proc and those before it
 	owner    *testing.T // whose end is the node's end
 }
 
@@ -65,7 +66,27 @@ func startSymbolon(t *testing.T, flags ...string) *node {
 	n := &node{dir: filepath.Join(workDir(t), "data"), url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), flags: flags, owner: t}
 	n.environ = cleanEnv(filepath.Dir(n.dir), "OS_BOOTSTRAP_PASSWORD="+adminPassword, "OS_BOOTSTRAP_REGION_ID=RegionOne")
 	n.serve(t)
+	t.Cleanup(func() { n.quiet(t) })
 	return n
+}
+
+// quiet checks what the node logged in all its runs: no error, whatever the clients and
+// peers did, and no secret.
+func (n *node) quiet(t *testing.T) {
+	t.Helper()
+	for _, p := range n.runs {
+		p.stop(t)
+		for line := range strings.Lines(p.log.String()) {
+			if strings.Contains(line, `"level":"ERROR"`) {
+				t.Errorf("the node logged an error: %s", line)
+			}
+			for what, secret := range map[string]string{"a token": "gAAAAA", "a password": adminPassword, "an API key": "-0123456789abcdef0123456789abcdef"} {
+				if strings.Contains(line, secret) {
+					t.Errorf("the node logged %s: %s", what, line)
+				}
+			}
+		}
+	}
 }
 
 // serve starts the node, for the first time or again.
@@ -73,6 +94,7 @@ func (n *node) serve(t *testing.T) {
 	t.Helper()
 	args := append([]string{symbolonBinary(t), "serve", "--data", n.dir, "--listen", strings.TrimPrefix(n.url, "http://"), "--log-format", "json"}, n.flags...)
 	n.proc = start(n.owner, "symbolon", filepath.Dir(n.dir), n.environ, args...)
+	n.runs = append(n.runs, n.proc)
 	n.proc.ready(t, n.url+"/healthz")
 }
 
