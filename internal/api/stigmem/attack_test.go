@@ -3,6 +3,7 @@ package stigmem_test
 import (
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -172,4 +173,42 @@ func TestAPanicIsOneAnswer(t *testing.T) {
 		t.Errorf("%d %q %v", got.Status, got.Body, got.Header)
 	}
 	var _ http.Handler = api
+}
+
+// A body costs memory in proportion to its size, whatever it is made of.
+func TestBodiesAreReadInBoundedMemory(t *testing.T) {
+	n := newNode(t, false)
+	for _, unit := range []string{`{"a":1},`, `{},`, `[],`, `1,`, `"",`, `[{}],`} {
+		b := "[" + strings.Repeat(unit, (1<<20-100)/len(unit)) + "1]"
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if got := n.do("POST", "/v1/facts", writerKey, b); got.Status != 422 {
+			t.Fatalf("%s: %d", unit, got.Status)
+		}
+		runtime.ReadMemStats(&after)
+		if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 150 {
+			t.Errorf("a MiB of %s took %d MiB", unit, used)
+		}
+	}
+}
+
+// A URI in a path reaches its route as it was sent.
+func TestRawURIsInPaths(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, true)
+	var got string
+	n.API = stigmem.New(stigmem.Deps{More: []stigmem.Route{{Pattern: "GET /v1/things/{uri...}", Open: true, Handle: func(c *stigmem.Call) (stigmem.Reply, error) {
+		got = c.PathValue("uri")
+		return stigmem.Reply{}, nil
+	}}}})
+	for path, want := range map[string]string{
+		"/v1/things/stigmem://h/user/alice":           "stigmem://h/user/alice",
+		"/v1/things/stigmem%3A%2F%2Fh%2Fuser%2Falice": "stigmem://h/user/alice",
+		"/v1/things/a/../b":                           "a/../b",
+		"/v1/things//a//b":                            "/a//b",
+	} {
+		if a := n.do("GET", path, "", ""); a.Status != 200 || got != want {
+			t.Errorf("%s: %d, the route sees %q, want %q", path, a.Status, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func (n *node) do(method, target, key, body string, headers ...string) answer {
 		r = httptest.NewRequest(method, "http://testnode/", rd)
 		r.Header.Set("Content-Type", "application/json")
 	}
-	u, err := r.URL.Parse(target)
+	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		n.t.Fatal(err)
 	}

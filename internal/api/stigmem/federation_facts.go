@@ -163,13 +163,13 @@ func readPushed(in *Input) []json.RawMessage {
 		in.add(problem{kind: "dict_type", loc: loc, msg: "Input should be a valid dictionary", input: string(in.body.append(nil))})
 		return nil
 	}
-	list := Object{in: in, loc: loc, v: &in.body}.list("facts", federation.MaxPushed, false)
+	_, list := Object{in: in, loc: loc, v: &in.body}.list("facts", federation.MaxPushed, false)
 	if list == nil {
 		return nil
 	}
-	facts := make([]json.RawMessage, len(list.items))
-	for i := range list.items {
-		facts[i] = json.RawMessage(list.items[i].raw)
+	facts := make([]json.RawMessage, len(list))
+	for i := range list {
+		facts[i] = json.RawMessage(list[i].raw)
 	}
 	return facts
 }

@@ -96,8 +96,9 @@ func (in *Input) Body() Object {
 // is called before Body.
 func (in *Input) Hide(names ...string) {
 	in.secret = true
-	for i := range in.body.members {
-		if m := &in.body.members[i]; slices.Contains(names, m.name) {
+	members := in.body.fields()
+	for i := range members {
+		if m := &members[i]; slices.Contains(names, m.name) {
 			m.value.hidden = true
 		}
 	}
@@ -328,54 +329,54 @@ func looseFloat(s string) (float64, bool) {
 	return f, true
 }
 
-// List reads a list whose items must be objects, of at most most items; it returns
-// their values. An absent or empty list is nil.
+// objects reads a list whose items must be objects, of at most most items. An absent,
+// empty or faulty list is nil.
 func (o Object) objects(name string, most int) *value {
-	v := o.list(name, most, false)
-	if v == nil {
-		return nil
-	}
-	ok := true
-	for i := range v.items {
-		if it := &v.items[i]; it.kind != isObject {
+	v, items := o.list(name, most, false)
+	ok := len(items) > 0
+	for i := range items {
+		if it := &items[i]; it.kind != isObject {
 			o.in.add(problem{kind: "dict_type", loc: append(o.at(name), i), msg: "Input should be a valid dictionary", input: string(it.append(nil))})
 			ok = false
 		}
 	}
-	if !ok || len(v.items) == 0 {
+	if !ok {
 		return nil
 	}
 	return v
 }
 
-func (o Object) list(name string, most int, required bool) *value {
+// list reads a list of at most most items. The value is nil when the list is absent or
+// faulty.
+func (o Object) list(name string, most int, required bool) (*value, []value) {
 	v := o.member(name, required)
 	if v == nil {
-		return nil
+		return nil, nil
 	}
 	if v.kind != isList {
 		o.fault(name, "list_type", "Input should be a valid list", v, "")
-		return nil
+		return nil, nil
 	}
-	if n := len(v.items); most > 0 && n > most {
+	items, n := v.items(most)
+	if n > most {
 		o.in.add(problem{kind: "too_long", loc: o.at(name), msg: fmt.Sprintf("List should have at most %d items after validation, not %d", most, n),
 			input: string(v.append(nil)), ctx: fmt.Appendf(nil, `{"field_type":"List","max_length":%d,"actual_length":%d}`, most, n)})
-		return nil
+		return nil, nil
 	}
-	return v
+	return v, items
 }
 
 // Texts reads a list of texts, of at most most items. ok is false when it is absent
 // or faulty.
 func (o Object) Texts(name string, required bool, most int) (list []string, ok bool) {
-	v := o.list(name, most, required)
+	v, items := o.list(name, most, required)
 	if v == nil {
 		return nil, false
 	}
 	ok = true
-	list = make([]string, 0, len(v.items))
-	for i := range v.items {
-		it := &v.items[i]
+	list = make([]string, 0, len(items))
+	for i := range items {
+		it := &items[i]
 		if it.kind != isText {
 			o.in.add(problem{kind: "string_type", loc: append(o.at(name), i), msg: "Input should be a valid string", input: string(it.append(nil))})
 			ok = false

@@ -13,17 +13,19 @@ import (
 	"symbolon/internal/errs"
 )
 
-// A value is a JSON value as it was sent. Its zero value is null.
+// A value is a JSON value as it was sent. Its zero value is null. What is inside of it
+// is read when it is asked for, one level at a time, so that a body costs little more
+// than its text however many values it holds.
 type value struct {
 	kind kind
+	// hidden values are not repeated in answers.
+	hidden bool
+	opened bool
 	// raw is the JSON text, of a body that was checked.
 	raw []byte
 	// text is what a string means.
 	text    string
-	items   []value
-	members []member
-	// hidden values are not repeated in answers.
-	hidden bool
+	members []member // of an opened object
 }
 
 // hidden stands for what is not repeated.
@@ -48,12 +50,45 @@ const (
 
 // get returns the member of that name.
 func (v *value) get(name string) (*value, bool) {
-	for i := range v.members {
-		if v.members[i].name == name {
-			return &v.members[i].value, true
+	members := v.fields()
+	for i := range members {
+		if members[i].name == name {
+			return &members[i].value, true
 		}
 	}
 	return nil, false
+}
+
+// fields returns the members of an object, none of anything else.
+func (v *value) fields() []member {
+	if v.kind == isObject && !v.opened {
+		v.opened = true
+		p := parser{b: v.raw}
+		p.each('}', func() bool {
+			name := p.name()
+			v.members = append(v.members, member{name, p.value()})
+			return true
+		})
+	}
+	return v.members
+}
+
+// items returns the first items of a list, at most most of them, and how many there
+// are in all.
+func (v *value) items(most int) (first []value, all int) {
+	if v.kind != isList {
+		return nil, 0
+	}
+	p := parser{b: v.raw}
+	p.each(']', func() bool {
+		if all++; all <= most {
+			first = append(first, p.value())
+		} else {
+			p.skip()
+		}
+		return true
+	})
+	return first, all
 }
 
 // parseBody checks and reads a body. The error is the protocol's for what is no
@@ -100,52 +135,84 @@ func (p *parser) space() {
 	}
 }
 
+// value reads one value, without what is inside of it.
 func (p *parser) value() (v value) {
 	p.space()
 	start := p.i
 	switch p.b[p.i] {
 	case '{':
 		v.kind = isObject
-		p.each('}', func() {
-			p.space()
-			name := p.text()
-			p.space()
-			p.i++ // the colon
-			v.members = append(v.members, member{name, p.value()})
-		})
 	case '[':
 		v.kind = isList
-		p.each(']', func() { v.items = append(v.items, p.value()) })
 	case '"':
 		v.kind, v.text = isText, p.text()
+		v.raw = p.b[start:p.i]
+		return v
 	case 't':
 		v.kind = isTrue
-		p.i += len("true")
 	case 'f':
 		v.kind = isFalse
-		p.i += len("false")
 	case 'n':
-		p.i += len("null")
 	default:
 		v.kind = isNumber
-		for p.i < len(p.b) && strings.IndexByte("+-.0123456789eE", p.b[p.i]) >= 0 {
-			p.i++
-		}
 	}
+	p.skip()
 	v.raw = p.b[start:p.i]
 	return v
 }
 
-// each reads what stands between brackets, one call of item for each.
-func (p *parser) each(closing byte, item func()) {
+// skip reads over one value.
+func (p *parser) skip() {
+	p.space()
+	depth := 0
+	for p.i < len(p.b) {
+		switch c := p.b[p.i]; c {
+		case '{', '[':
+			depth++
+			p.i++
+		case '}', ']':
+			if depth == 0 {
+				return // the end of what the value, a word or a number, stands in
+			}
+			p.i++
+			if depth--; depth == 0 {
+				return
+			}
+		case '"':
+			p.overText()
+			if depth == 0 {
+				return
+			}
+		case ',', ' ', '\t', '\n', '\r':
+			if depth == 0 {
+				return
+			}
+			p.i++
+		default:
+			p.i++
+		}
+	}
+}
+
+func (p *parser) overText() {
+	for p.i++; p.b[p.i] != '"'; p.i++ {
+		if p.b[p.i] == '\\' {
+			p.i++
+		}
+	}
+	p.i++
+}
+
+// each reads what stands between brackets, one call of item for each, until item
+// returns false.
+func (p *parser) each(closing byte, item func() bool) {
 	p.i++
 	p.space()
 	if p.b[p.i] == closing {
 		p.i++
 		return
 	}
-	for {
-		item()
+	for item() {
 		p.space()
 		c := p.b[p.i]
 		p.i++
@@ -153,6 +220,15 @@ func (p *parser) each(closing byte, item func()) {
 			return
 		}
 	}
+}
+
+// name reads the name of a member and the colon.
+func (p *parser) name() string {
+	p.space()
+	name := p.text()
+	p.space()
+	p.i++
+	return name
 }
 
 func (p *parser) text() string {
@@ -212,30 +288,12 @@ func (p *parser) unit() rune {
 // append appends the value as the reference's answers echo it: compact, in the
 // order it was sent, numbers in the wire's spelling.
 func (v *value) append(dst []byte) []byte {
-	if v.hidden {
+	switch {
+	case v.hidden:
 		return append(dst, hidden...)
-	}
-	switch v.kind {
-	case isNull:
+	case v.kind == isNull:
 		return append(dst, "null"...)
-	case isFalse:
-		return append(dst, "false"...)
-	case isTrue:
-		return append(dst, "true"...)
-	case isNumber:
-		return appendNumber(dst, string(v.raw))
-	case isText:
-		return canon.AppendString(dst, v.text, canon.UTF8)
-	case isList:
-		dst = append(dst, '[')
-		for i := range v.items {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = v.items[i].append(dst)
-		}
-		return append(dst, ']')
-	case isObject:
+	case v.opened: // some member may be hidden
 		dst = append(dst, '{')
 		for i := range v.members {
 			if i > 0 {
@@ -246,7 +304,46 @@ func (v *value) append(dst []byte) []byte {
 		}
 		return append(dst, '}')
 	}
-	return dst
+	p := parser{b: v.raw}
+	return p.echo(dst)
+}
+
+// echo reads one value and appends it as append does.
+func (p *parser) echo(dst []byte) []byte {
+	p.space()
+	start, comma := p.i, false
+	next := func() {
+		if comma {
+			dst = append(dst, ',')
+		}
+		comma = true
+	}
+	switch p.b[p.i] {
+	case '{':
+		dst = append(dst, '{')
+		p.each('}', func() bool {
+			next()
+			dst = append(canon.AppendString(dst, p.name(), canon.UTF8), ':')
+			dst = p.echo(dst)
+			return true
+		})
+		return append(dst, '}')
+	case '[':
+		dst = append(dst, '[')
+		p.each(']', func() bool {
+			next()
+			dst = p.echo(dst)
+			return true
+		})
+		return append(dst, ']')
+	case '"':
+		return canon.AppendString(dst, p.text(), canon.UTF8)
+	case 't', 'f', 'n':
+		p.skip()
+		return append(dst, p.b[start:p.i]...)
+	}
+	p.skip()
+	return appendNumber(dst, string(p.b[start:p.i]))
 }
 
 func appendNumber(dst []byte, text string) []byte {
