@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,8 @@ func Main(ctx context.Context, args []string, streams IO) int {
 		return exitFine
 	case errors.As(err, &q):
 		return q.code
+	case errors.Is(err, syscall.EPIPE):
+		return exitFailed // whoever read our output left
 	}
 	var ps config.Problems
 	var u usage
