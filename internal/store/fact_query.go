@@ -64,30 +64,45 @@ func (r factReads) History(ctx context.Context, q fact.Query, now string) ([]fac
 	if !storableAll(&q) {
 		return nil, nil
 	}
+	// The rows are in two places each, that are read in order and merged: an
+	// entity's are its heads and what was superseded, all others are in one of the
+	// two indexes that divide the table.
+	const state = ` LEFT JOIN fact_states s ON s.tenant = f.tenant AND s.entity = f.entity AND s.fact_id = f.id`
+	parts := [2]historyPart{{factTables + ` WHERE f.replicable`, "f.hlc"}, {factTables + ` WHERE NOT f.replicable`, "f.hlc"}}
 	if q.Entity != "" {
-		return r.historyPart(ctx, q, now, "")
+		const found = ` h JOIN facts f ON f.tenant = h.tenant AND f.id = h.fact_id AND f.entity = h.entity` + state + ` WHERE TRUE`
+		parts = [2]historyPart{{` FROM fact_heads` + found, fewHeads}, {` FROM fact_past` + found, "h.hlc"}}
 	}
-	// Without an entity the rows are read in order from the two indexes that
-	// divide the table, and merged.
-	out, err := r.historyPart(ctx, q, now, " AND f.replicable")
-	if err != nil {
-		return nil, err
+	var out []fact.Fact
+	for _, part := range parts {
+		facts, err := r.history(ctx, q, now, part)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, facts...)
 	}
-	others, err := r.historyPart(ctx, q, now, " AND NOT f.replicable")
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, others...)
 	slices.SortFunc(out, func(a, b fact.Fact) int { return strings.Compare(b.HLC, a.HLC) })
+	// Who was taken at an earlier word again has it as a head and in the past.
+	out = slices.CompactFunc(out, func(a, b fact.Fact) bool { return a.HLC == b.HLC })
 	return out[:min(len(out), q.Limit)], nil
 }
 
-func (r factReads) historyPart(ctx context.Context, q fact.Query, now, part string) ([]fact.Fact, error) {
+// A historyPart is one place of history: its tables, and what orders its rows.
+type historyPart struct{ from, order string }
+
+// fewHeads orders heads that were found by their entity, which are few. A planner that
+// could use an index for the order would walk all heads in it until it has met enough
+// of them.
+const fewHeads = "h.hlc || ''"
+
+func (r factReads) history(ctx context.Context, q fact.Query, now string, part historyPart) ([]fact.Fact, error) {
 	var f filter
-	f.where.WriteString(`SELECT ` + factColumns + factTables + ` WHERE f.tenant = ` + f.arg(string(q.Tenant)) + part +
-		` AND (s.quarantine_status IS NULL OR s.quarantine_status <> 'pending')`)
+	f.where.WriteString(`SELECT ` + factColumns + part.from + ` AND (s.quarantine_status IS NULL OR s.quarantine_status <> 'pending')`)
 	if q.Entity != "" {
-		f.and("f.entity = ?", string(q.Entity))
+		f.and("h.tenant = ?", string(q.Tenant))
+		f.and("h.entity = ?", string(q.Entity))
+	} else {
+		f.and("f.tenant = ?", string(q.Tenant))
 	}
 	f.common(&q)
 	if q.Scope != 0 {
@@ -103,9 +118,9 @@ func (r factReads) historyPart(ctx context.Context, q fact.Query, now, part stri
 		f.and("(COALESCE(s.valid_until, f.valid_until) IS NULL OR COALESCE(s.valid_until, f.valid_until) > ?)", now)
 	}
 	if !q.Cursor.IsZero() {
-		f.and("f.hlc < ?", q.Cursor.At)
+		f.and(part.order+" < ?", q.Cursor.At)
 	}
-	f.where.WriteString(" ORDER BY f.hlc DESC LIMIT " + f.arg(q.Limit))
+	f.where.WriteString(" ORDER BY " + part.order + " DESC LIMIT " + f.arg(q.Limit))
 	return r.facts(ctx, f.where.String(), f.args...)
 }
 
@@ -139,11 +154,9 @@ func (r factReads) Current(ctx context.Context, q fact.Query, now string) ([]fac
 	if !q.IncludeExpired {
 		f.and("(h.valid_until IS NULL OR h.valid_until > ?)", now)
 	}
-	// An entity has few heads: they are found by it and then sorted. Without this
-	// a planner walks all heads in their order until it has met enough of them.
 	order := "h.hlc"
 	if q.Entity != "" {
-		order = "h.hlc || ''"
+		order = fewHeads
 	}
 	if !q.Cursor.IsZero() {
 		f.and(order+" < ?", q.Cursor.At)

@@ -217,7 +217,13 @@ func (t factTx) PutFirstHead(ctx context.Context, f *fact.Fact) (bool, error) {
 
 // PutHead implements [fact.Tx].
 func (t factTx) PutHead(ctx context.Context, f *fact.Fact, disputed bool) error {
-	_, err := t.q.Exec(ctx, headInto+` VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, $12)
+	voice := f.Voice()
+	_, err := t.q.Exec(ctx, `INSERT INTO fact_past (tenant, entity, hlc, fact_id) SELECT h.tenant, h.entity, h.hlc, h.fact_id`+ofKey+
+		` AND h.voice_hash = $6 AND h.fact_id <> $7 ON CONFLICT DO NOTHING`, keyArgs(f.Key(), voice[:], string(f.ID))...)
+	if err != nil {
+		return err
+	}
+	_, err = t.q.Exec(ctx, headInto+` VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, FALSE, $12)
 		ON CONFLICT (tenant, entity, relation_hash, scope, garden_id, voice_hash) DO UPDATE SET fact_id = $6, value_hash = $8,
 			confidence = $9, valid_until = $10, hlc = $11, overruled = FALSE, disputed = $12`, append(headArgs(f), disputed)...)
 	return err

@@ -39,7 +39,6 @@ CREATE TABLE facts (
 );
 
 CREATE UNIQUE INDEX facts_cid ON facts (tenant, cid, entity, nth);
-CREATE INDEX facts_entity ON facts (tenant, entity, hlc);
 
 -- Each fact is in one of the two: those that may go to peers, and the others.
 CREATE INDEX facts_outbound ON facts (tenant, hlc) WHERE replicable;
@@ -93,10 +92,20 @@ CREATE TABLE fact_heads (
     overruled     BOOLEAN          NOT NULL,
     disputed      BOOLEAN          NOT NULL,
     PRIMARY KEY (tenant, entity, relation_hash, scope, garden_id, voice_hash)
-) {{without_rowid}};
+);
 
 CREATE INDEX fact_heads_hlc ON fact_heads (tenant, hlc);
 CREATE INDEX fact_heads_relation ON fact_heads (tenant, relation_hash, hlc);
+
+-- What was a head and was superseded. An entity's history is its heads and these; so
+-- a fact about something new costs no index of its own for it.
+CREATE TABLE fact_past (
+    tenant  {{text}} NOT NULL,
+    entity  {{text}} NOT NULL,
+    hlc     {{text}} NOT NULL,
+    fact_id {{text}} NOT NULL,
+    PRIMARY KEY (tenant, entity, hlc)
+) {{without_rowid}};
 
 CREATE TABLE conflicts (
     tenant      {{text}} NOT NULL,
