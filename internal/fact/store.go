@@ -63,7 +63,8 @@ type Tx interface {
 	// PutFirstHead makes f the head of its voice when its key has no head at
 	// all, and reports whether it had none.
 	PutFirstHead(ctx context.Context, f *Fact) (first bool, err error)
-	// PutHead makes f the head of its voice.
+	// PutHead makes f the head of its voice. The head before becomes a part of
+	// the entity's past, without which its history would lack it.
 	PutHead(ctx context.Context, f *Fact, disputed bool) error
 	// MarkDisputed marks every head of the key.
 	MarkDisputed(ctx context.Context, k Key) error
