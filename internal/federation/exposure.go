@@ -55,12 +55,12 @@ func CheckExposure(e Exposure) (warnings []string, err error) {
 	if open := e.opened(); open != "" && !mutualTLS {
 		switch {
 		case !e.Insecure:
-			refuse("%s needs mutual TLS: set STIGMEM_TLS_CERT_PATH, STIGMEM_TLS_KEY_PATH and STIGMEM_TLS_CA_BUNDLE, "+
-				"or STIGMEM_FEDERATION_INSECURE=1 for a node on loopback", open)
+			refuse("%s needs mutual TLS, which this node does not serve itself yet (STIGMEM_TLS_CERT_PATH, STIGMEM_TLS_KEY_PATH and "+
+				"STIGMEM_TLS_CA_BUNDLE are not read): set STIGMEM_FEDERATION_INSECURE=1 for a node on loopback, behind a proxy that does TLS", open)
 		case exposed && !e.AllowNonLoopback:
-			refuse("%s without mutual TLS is allowed on loopback only, and %s: set the TLS settings "+
-				"(STIGMEM_TLS_CERT_PATH, STIGMEM_TLS_KEY_PATH, STIGMEM_TLS_CA_BUNDLE), or for development "+
-				"STIGMEM_LOCAL_DEV_ALLOW_INSECURE_NON_LOOPBACK=1", open, where)
+			refuse("%s without mutual TLS is allowed on loopback only, and %s: this node does not serve TLS itself yet "+
+				"(STIGMEM_TLS_CERT_PATH, STIGMEM_TLS_KEY_PATH, STIGMEM_TLS_CA_BUNDLE are not read), so put a proxy that does in front and set "+
+				"STIGMEM_LOCAL_DEV_ALLOW_INSECURE_NON_LOOPBACK=1, which is also for development", open, where)
 		case exposed:
 			warn("%s runs without mutual TLS and %s; peer tokens and facts cross the network in the clear", open, where)
 		default:
